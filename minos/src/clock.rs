@@ -1,0 +1,83 @@
+//! Where time, ids and chance come from, so that a test can fix them.
+
+use std::{fmt, sync::Mutex, time::Duration};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+/// The source of time, ids and chance of a service.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// The time, in whole microseconds: what every backend can store.
+    fn now(&self) -> DateTime<Utc>;
+
+    /// A new id, ordered by time (UUID version 7).
+    fn new_uuid(&self) -> Uuid;
+
+    /// A number from 0 (included) to 1 (excluded), for jitter.
+    fn chance(&self) -> f64;
+}
+
+/// The clock of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
+    fn now(&self) -> DateTime<Utc> {
+        micros(Utc::now())
+    }
+
+    fn new_uuid(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+
+    fn chance(&self) -> f64 {
+        fastrand::f64()
+    }
+}
+
+/// A clock that stands still until it is told to move; its ids count up.
+#[derive(Debug)]
+pub struct FixedClock {
+    at: Mutex<(DateTime<Utc>, u64)>,
+}
+
+impl FixedClock {
+    /// A clock that shows `at`.
+    #[must_use]
+    pub fn new(at: DateTime<Utc>) -> Self {
+        Self {
+            at: Mutex::new((micros(at), 0)),
+        }
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        let mut at = self.at.lock().unwrap_or_else(|e| e.into_inner());
+        at.0 += by;
+    }
+}
+
+impl Clock for FixedClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.at.lock().unwrap_or_else(|e| e.into_inner()).0
+    }
+
+    fn new_uuid(&self) -> Uuid {
+        let mut at = self.at.lock().unwrap_or_else(|e| e.into_inner());
+        at.1 += 1;
+        let millis = u64::try_from(at.0.timestamp_millis()).unwrap_or_default();
+        let mut tail = [0; 10];
+        tail[2..].copy_from_slice(&at.1.to_be_bytes());
+        uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid()
+    }
+
+    fn chance(&self) -> f64 {
+        0.5
+    }
+}
+
+/// Drops what is finer than a microsecond.
+pub(crate) fn micros(at: DateTime<Utc>) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
+}

@@ -1,0 +1,140 @@
+//! What travels between services: the envelope, its headers, and contracts.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{model::Model, payload::Payload};
+
+/// What a message is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Something happened to an aggregate.
+    Event,
+    /// Somebody asks for a change.
+    Command,
+    /// Somebody asks a question.
+    Query,
+    /// The answer to a command or a query.
+    Reply,
+    /// Asks the participant to void the command whose id is in [`Headers::answers`], unless it ran already.
+    Void,
+}
+
+/// One message: headers for the machinery, a payload for the user.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// The id by which a duplicate is known.
+    pub id: Uuid,
+    /// What it is for.
+    pub kind: Kind,
+    /// The physical topic: the aggregate's name for events, the contract's name for commands and queries,
+    /// `{service}.replies` for replies.
+    pub topic: String,
+    /// The message's own name, such as `FooCreated` or `CreateFooBar`.
+    pub name: String,
+    /// Messages with one key stay in order.
+    pub key: String,
+    /// When it was created.
+    pub at: DateTime<Utc>,
+    /// What the machinery needs.
+    pub headers: Headers,
+    /// What the user sent.
+    pub payload: Payload,
+}
+
+/// What the machinery carries beside a payload.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Headers {
+    /// The service that sent it.
+    pub source: String,
+    /// All that one request from outside caused has one correlation id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<Uuid>,
+    /// The message that caused this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub causation: Option<Uuid>,
+    /// For whom this runs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<Uuid>,
+    /// Where the answer goes; no answer without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reply_to: Option<String>,
+    /// The saga that waits for the answer, or that is answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saga: Option<Uuid>,
+    /// Replies and voids: the id of the command they are about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Uuid>,
+    /// Replies: how the command ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<Status>,
+    /// Events: the aggregate's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream: Option<Uuid>,
+    /// Events: the aggregate's version after the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
+    /// Whatever the user adds.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub custom: BTreeMap<String, String>,
+}
+
+/// How a command ended at its handler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It ran; the payload is the reply.
+    Done,
+    /// The handler refused it; the payload is the typed error. Nothing happened.
+    Refused,
+    /// It could not be handled; the payload is a text. Nothing happened.
+    Failed,
+    /// It was voided before it ran, and never will. Nothing happened.
+    Voided,
+}
+
+/// How a command ended and with which answer: what the inbox keeps.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// How it ended.
+    pub status: Status,
+    /// The reply, the typed error, or the text of the failure.
+    pub payload: Payload,
+}
+
+/// Whether a contract changes something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContractKind {
+    /// It asks for a change.
+    Command,
+    /// It asks a question and changes nothing.
+    Query,
+}
+
+/// A message that services agreed on. `#[contract]` writes it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a contract",
+    label = "not a contract",
+    note = "add `#[contract]` to `{Self}`, or write the topic as a literal: `command(\"..\")`"
+)]
+pub trait Contract: Model {
+    /// The name on the wire, also its topic.
+    const NAME: &'static str;
+    /// Whether it changes something.
+    const KIND: ContractKind;
+    /// The answer.
+    type Reply;
+    /// The typed refusal.
+    type Error;
+}
+
+/// The topic of a service's replies.
+#[must_use]
+pub fn replies_topic(service: &str) -> String {
+    format!("{service}.replies")
+}
