@@ -1,13 +1,77 @@
 //! Event-sourced microservices by annotating structs and impl blocks.
 
+pub mod aggregate;
 pub mod broker;
 pub mod clock;
+pub mod context;
+pub mod enroute;
 pub mod error;
 pub mod message;
 pub mod model;
 mod payload;
+mod private;
+pub mod saga;
 pub mod store;
+pub mod view;
 
 pub use uuid::Uuid;
 
-pub use crate::payload::Payload;
+pub use crate::{
+    context::Context,
+    enroute::{Accepted, Request, Resources, Response, Service},
+    error::{Error, Result},
+    payload::Payload,
+    private::__private,
+};
+#[cfg(feature = "macros")]
+pub use minos_macros::{
+    aggregate, aggregate_ref, command_service, construct, contract, error_model, main, model,
+    query_service, read_model, saga, step,
+};
+
+/// What a service crate uses: `use minos::prelude::*;`.
+pub mod prelude {
+    pub use chrono::{DateTime, Utc};
+    #[cfg(feature = "macros")]
+    pub use minos_macros::{
+        aggregate, aggregate_ref, command_service, construct, contract, error_model, model,
+        query_service, read_model, saga, step,
+    };
+    pub use uuid::Uuid;
+
+    pub use crate::{
+        aggregate::{Aggregate, Created, Deleted, Filter, Ref, Root, Updated},
+        context::Context,
+        enroute::{self, Accepted, Request, Resources, Response},
+        error::{Error, Result},
+        saga::{SagaId, Verdict},
+        view::ReadModel,
+    };
+}
+
+/// Names this crate as one service: the crate's `service()` has all its handlers and sagas.
+///
+/// It belongs into the crate root (`lib.rs`, or the root of a `tests/*.rs`).
+///
+/// ```
+/// minos::service!("foo");
+/// # fn main() { assert_eq!(service().name(), "foo"); }
+/// ```
+#[macro_export]
+macro_rules! service {
+    ($name:literal) => {
+        #[doc(hidden)]
+        #[allow(non_camel_case_types, missing_debug_implementations)]
+        pub struct __put_minos_service_in_lib_rs;
+
+        impl $crate::__private::ServiceName for __put_minos_service_in_lib_rs {
+            const NAME: &'static str = $name;
+        }
+
+        /// Everything that this crate registers, as one service.
+        #[must_use]
+        pub fn service() -> $crate::Service {
+            $crate::Service::of::<__put_minos_service_in_lib_rs>()
+        }
+    };
+}

@@ -107,13 +107,15 @@ pub struct Outcome {
     pub payload: Payload,
 }
 
-/// Whether a contract changes something.
+/// What a contract is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ContractKind {
     /// It asks for a change.
     Command,
     /// It asks a question and changes nothing.
     Query,
+    /// It says that something happened.
+    Event,
 }
 
 /// A message that services agreed on. `#[contract]` writes it.
@@ -125,7 +127,7 @@ pub enum ContractKind {
 pub trait Contract: Model {
     /// The name on the wire, also its topic.
     const NAME: &'static str;
-    /// Whether it changes something.
+    /// What it is for.
     const KIND: ContractKind;
     /// The answer.
     type Reply;

@@ -1,0 +1,126 @@
+//! From a handler to a commit: rerun on conflict, resubmit when the outcome is unknown.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use tracing::{error, warn};
+
+use super::{Context, Core, Finished, Origin};
+use crate::{
+    enroute::{Answer, BoxFuture, Role},
+    error::{Failure, Kind},
+    store::{self, StreamId, UnitOfWork},
+};
+
+/// One unit of work to run.
+#[derive(Debug, Clone)]
+pub(crate) struct Job {
+    pub(crate) role: Role,
+    pub(crate) origin: Origin,
+}
+
+/// Runs a handler in a unit of work and commits what it did, again from the start if what it read has moved.
+///
+/// `seal` adds what belongs to the message rather than to the handler (inbox mark, reply); it sees an empty unit
+/// if the handler refused or failed, and whether to commit that is its answer.
+///
+/// # Cancel safety
+/// Dropped before the handler returned, nothing happens. After that the unit is finished by a task of the runtime.
+pub(crate) async fn run<H, S>(
+    core: &Arc<Core>,
+    job: Job,
+    handler: H,
+    mut seal: S,
+) -> store::Result<Answer>
+where
+    H: for<'a> Fn(&'a Context) -> BoxFuture<'a, Answer> + Sync,
+    S: FnMut(&mut UnitOfWork, &Answer) -> bool + Send,
+{
+    let mut touched: Vec<StreamId> = Vec::new();
+    let mut attempt = 0;
+    loop {
+        let cx = Context::new(core, job.role, job.origin.clone(), attempt);
+        cx.queue_all(&touched).await;
+        let answer = match AssertUnwindSafe(handler(&cx)).catch_unwind().await {
+            Ok(answer) => answer,
+            Err(panic) => Answer::Failed(panicked(&*panic)),
+        };
+        let mut finished = cx.finish();
+        if !matches!(answer, Answer::Done { .. }) {
+            finished.unit = UnitOfWork::new(finished.unit.id, finished.unit.at);
+            finished.sql = None;
+        }
+        touched = finished
+            .unit
+            .writes
+            .iter()
+            .map(|w| w.stream.clone())
+            .collect();
+        touched.extend(finished.unit.reads.iter().map(|(stream, _)| stream.clone()));
+        touched.sort();
+        let commit = seal(&mut finished.unit, &answer);
+        if !commit {
+            return Ok(answer);
+        }
+        match submit(core, finished).await {
+            Ok(()) => return Ok(answer),
+            Err(e) if e.is_conflict() && attempt + 1 < core.limits.reruns => {
+                attempt += 1;
+                tokio::time::sleep(jitter(core, attempt)).await;
+            }
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Commits a unit. From here on a task of the runtime finishes it, whether or not somebody waits.
+pub(crate) async fn submit(core: &Arc<Core>, finished: Finished) -> store::Result<()> {
+    let Finished { unit, sql, held } = finished;
+    if unit.is_empty() && sql.is_none() {
+        return Ok(());
+    }
+    let owner = core.clone();
+    let task = core.runtime.spawn(async move {
+        // The slots are held until the unit is durable.
+        let _held = held;
+        match sql {
+            Some(sql) => sql.commit(unit).await,
+            None => commit(&owner, unit).await,
+        }
+    });
+    match task.await {
+        Ok(outcome) => outcome,
+        Err(e) => Err(store::Error::OutcomeUnknown(Box::new(e))),
+    }
+}
+
+/// Commits a unit; the identical unit again as long as its outcome is unknown.
+async fn commit(core: &Core, unit: UnitOfWork) -> store::Result<()> {
+    let mut tries = 0;
+    loop {
+        match core.store.commit(unit.clone()).await {
+            Err(e @ store::Error::OutcomeUnknown(_)) if tries < core.limits.resubmits => {
+                tries += 1;
+                warn!(unit = %unit.id, tries, error = %e, "the outcome of a commit is unknown; submitting it again");
+                tokio::time::sleep(jitter(core, tries)).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// From about a millisecond, doubled per attempt up to about 250.
+fn jitter(core: &Core, attempt: u32) -> Duration {
+    let most = Duration::from_millis(1 << attempt.min(8));
+    most.mul_f64(0.5 + core.clock.chance() / 2.0)
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a value that is no text".to_owned());
+    error!(panic = text, "a handler panicked; nothing it did is kept");
+    Failure::new(Kind::Internal, format!("the handler panicked: {text}"))
+}

@@ -1,0 +1,193 @@
+//! What a unit of work has read and staged.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::{
+    error::{Error, Kind, Result},
+    message::Message,
+    payload::Payload,
+    store::{
+        Claim, Find, Guard, Head, NewEvent, SagaRow, StreamId, Timer, UnitOfWork, ViewWrite, Write,
+    },
+};
+
+/// An aggregate as a unit of work sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) version: u64,
+    /// [`None`] once deleted.
+    pub(crate) state: Option<Payload>,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) updated_at: DateTime<Utc>,
+}
+
+impl From<Head> for Snapshot {
+    fn from(head: Head) -> Self {
+        Self {
+            version: head.guard.version,
+            state: head.state,
+            created_at: head.created_at,
+            updated_at: head.updated_at,
+        }
+    }
+}
+
+/// One aggregate in the identity map.
+#[derive(Debug)]
+struct Tracked {
+    /// What was read; [`None`] if it did not exist.
+    base: Option<Guard>,
+    now: Option<Snapshot>,
+    events: Vec<NewEvent>,
+    claims: Vec<Claim>,
+}
+
+/// The effects of a unit of work, until they are committed.
+#[derive(Debug, Default)]
+pub(crate) struct Staged {
+    // Ordered: the same handler stages the same unit in the same order.
+    aggregates: BTreeMap<StreamId, Tracked>,
+    pub(crate) outbox: Vec<Message>,
+    pub(crate) sagas: Vec<(SagaRow, Vec<Payload>)>,
+    pub(crate) timers: Vec<Timer>,
+    pub(crate) views: Vec<ViewWrite>,
+}
+
+impl Staged {
+    /// What is known of an aggregate; [`None`] if it was not read yet.
+    pub(crate) fn known(&self, stream: &StreamId) -> Option<Option<Snapshot>> {
+        self.aggregates.get(stream).map(|t| t.now.clone())
+    }
+
+    /// Remembers what was read. What a joined look-up read or staged first stays.
+    pub(crate) fn loaded(&mut self, stream: &StreamId, head: Option<Head>) -> Option<Snapshot> {
+        let tracked = self
+            .aggregates
+            .entry(stream.clone())
+            .or_insert_with(|| Tracked {
+                base: head.as_ref().map(|h| h.guard),
+                now: head.map(Snapshot::from),
+                events: Vec::new(),
+                claims: Vec::new(),
+            });
+        tracked.now.clone()
+    }
+
+    /// Whether something of this kind was read or staged.
+    pub(crate) fn touches(&self, aggregate: &str) -> bool {
+        self.aggregates.keys().any(|s| s.aggregate == aggregate)
+    }
+
+    /// The answer to a search: what was found, as this unit of work sees it.
+    ///
+    /// With `recheck` what is staged may enter or leave, and the answer is ordered and cut again.
+    pub(crate) fn found(
+        &mut self,
+        find: &Find,
+        found: Vec<(Uuid, Head)>,
+        recheck: bool,
+    ) -> Vec<(Uuid, Snapshot)> {
+        let mut all: Vec<(Uuid, Snapshot)> = Vec::with_capacity(found.len());
+        for (id, head) in found {
+            let stream = StreamId::new(find.of.clone(), id);
+            if let Some(now) = self.loaded(&stream, Some(head)) {
+                all.push((id, now));
+            }
+        }
+        if !recheck {
+            return all;
+        }
+        for (stream, tracked) in &self.aggregates {
+            let missing = stream.aggregate == find.of && all.iter().all(|(id, _)| *id != stream.id);
+            if let (true, Some(now)) = (missing, &tracked.now) {
+                all.push((stream.id, now.clone()));
+            }
+        }
+        let mut rows: Vec<(Uuid, serde_json::Value, Snapshot)> = all
+            .into_iter()
+            .filter_map(|(id, now)| {
+                let row = now.state.as_ref()?.decode::<serde_json::Value>().ok()?;
+                find.condition.holds(&row).then_some((id, row, now))
+            })
+            .collect();
+        rows.sort_by(|a, b| find.compare((&a.0, &a.1), (&b.0, &b.1)));
+        let (skip, take) = (find.offset as usize, find.limit as usize);
+        rows.into_iter()
+            .skip(skip)
+            .take(take)
+            .map(|(id, _, now)| (id, now))
+            .collect()
+    }
+
+    /// Stages an event of an aggregate that the caller saw at `version`.
+    pub(crate) fn event(
+        &mut self,
+        stream: &StreamId,
+        version: u64,
+        at: DateTime<Utc>,
+        event: NewEvent,
+        state: Option<Payload>,
+        claims: Vec<Claim>,
+    ) -> Result<()> {
+        let tracked = self
+            .aggregates
+            .entry(stream.clone())
+            .or_insert_with(|| Tracked {
+                base: None,
+                now: None,
+                events: Vec::new(),
+                claims: Vec::new(),
+            });
+        let (current, alive) = match &tracked.now {
+            Some(now) => (now.version, now.state.is_some()),
+            None => (0, version == 0),
+        };
+        if current != version || !alive {
+            return Err(Error::new(
+                Kind::Conflict,
+                format!(
+                    "{stream} changed in this unit of work through another `Root` (it stands at version \
+                     {current}, this one at {version}); call `refresh(cx)` on this one first"
+                ),
+            ));
+        }
+        let created_at = tracked.now.as_ref().map_or(at, |now| now.created_at);
+        tracked.now = Some(Snapshot {
+            version: version + 1,
+            state,
+            created_at,
+            updated_at: at,
+        });
+        tracked.events.push(event);
+        for claim in claims {
+            tracked.claims.retain(|c| c.field != claim.field);
+            tracked.claims.push(claim);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn into_unit(self, id: Uuid, at: DateTime<Utc>) -> UnitOfWork {
+        let mut unit = UnitOfWork::new(id, at);
+        for (stream, tracked) in self.aggregates {
+            if tracked.events.is_empty() {
+                unit.reads.push((stream, tracked.base));
+            } else {
+                unit.writes.push(Write {
+                    stream,
+                    expected: tracked.base,
+                    events: tracked.events,
+                    state: tracked.now.and_then(|now| now.state),
+                    claims: tracked.claims,
+                });
+            }
+        }
+        unit.outbox = self.outbox;
+        unit.sagas = self.sagas;
+        unit.timers = self.timers;
+        unit.views = self.views;
+        unit
+    }
+}
