@@ -3,8 +3,9 @@
 //! A saga is a model with an impl block under `#[saga]`; its steps run top to bottom. The macro writes a list of
 //! [`Step`]s, `machine` decides what a start, a reply, or a timeout means, and every transition is a unit of work.
 
-mod flow;
+pub(crate) mod flow;
 pub(crate) mod machine;
+pub(crate) mod run;
 
 use std::{any::TypeId, fmt, sync::Arc, time::Duration};
 

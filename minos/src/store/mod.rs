@@ -5,6 +5,8 @@
 mod find;
 pub mod memory;
 #[cfg(feature = "sqlite")]
+pub mod sql;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod unit;
 
@@ -269,7 +271,7 @@ pub trait SqlTransaction: Send + fmt::Debug {
     ///
     /// # Errors
     /// [`Error::Unavailable`] once its time budget is spent.
-    async fn connection(&mut self) -> Result<Box<dyn SqlConnection + '_>>;
+    async fn connection(&mut self) -> Result<Box<dyn SqlConnection>>;
 
     /// Commits the user's SQL and the unit, all or nothing.
     ///
