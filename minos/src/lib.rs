@@ -3,6 +3,7 @@
 pub mod aggregate;
 pub mod broker;
 pub mod clock;
+pub mod config;
 pub mod context;
 pub mod enroute;
 pub mod error;
