@@ -15,6 +15,7 @@ mod private;
 mod runtime;
 pub mod saga;
 pub mod store;
+// pub mod service;
 pub mod view;
 
 pub use uuid::Uuid;
