@@ -16,6 +16,8 @@ mod runtime;
 pub mod saga;
 pub mod store;
 // pub mod service;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod view;
 
 pub use uuid::Uuid;
