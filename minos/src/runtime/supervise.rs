@@ -62,7 +62,12 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     pub(crate) fn new(health: Arc<Health>, clock: Arc<dyn Clock>) -> Self {
-        Self { health, clock, stop: Stop::default(), tasks: JoinSet::new() }
+        Self {
+            health,
+            clock,
+            stop: Stop::default(),
+            tasks: JoinSet::new(),
+        }
     }
 
     /// Runs a task; when it fails or panics it is started again, after a pause that grows, and readiness says why.

@@ -78,9 +78,20 @@ pub(crate) fn verify(services: &[Service]) -> Result<()> {
         return Ok(());
     }
     let count = problems.len();
-    let list: Vec<String> = problems.iter().enumerate().map(|(i, p)| format!("({}) {p}", i + 1)).collect();
-    let noun = if count == 1 { "wiring problem" } else { "wiring problems" };
-    Err(Error::new(Kind::Wiring, format!("{count} {noun}: {}", list.join("; "))))
+    let list: Vec<String> = problems
+        .iter()
+        .enumerate()
+        .map(|(i, p)| format!("({}) {p}", i + 1))
+        .collect();
+    let noun = if count == 1 {
+        "wiring problem"
+    } else {
+        "wiring problems"
+    };
+    Err(Error::new(
+        Kind::Wiring,
+        format!("{count} {noun}: {}", list.join("; ")),
+    ))
 }
 
 fn told_to_stop() -> Result<impl Future<Output = ()>> {
@@ -113,7 +124,10 @@ pub struct Builder {
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("services", &self.services).field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("services", &self.services)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -183,7 +197,9 @@ pub struct Running {
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.services.iter().map(|s| &s.name).collect();
-        f.debug_struct("Running").field("services", &names).finish_non_exhaustive()
+        f.debug_struct("Running")
+            .field("services", &names)
+            .finish_non_exhaustive()
     }
 }
 
@@ -191,7 +207,8 @@ impl Running {
     /// Where a service's HTTP door is, such as `http://127.0.0.1:4545`.
     #[must_use]
     pub fn url(&self, service: &str) -> Option<String> {
-        self.address(service).map(|address| format!("http://{address}"))
+        self.address(service)
+            .map(|address| format!("http://{address}"))
     }
 
     /// The address of a service's HTTP door.
@@ -229,8 +246,15 @@ impl Running {
         if tokio::time::timeout(patience, all).await.is_ok() {
             return Ok(());
         }
-        let missing: Vec<String> = self.services.iter().filter_map(|s| s.health.why_not_ready().map(|w| format!("{}: {w}", s.name))).collect();
-        Err(Error::new(Kind::TimedOut, format!("not ready after {patience:?}: {}", missing.join("; "))))
+        let missing: Vec<String> = self
+            .services
+            .iter()
+            .filter_map(|s| s.health.why_not_ready().map(|w| format!("{}: {w}", s.name)))
+            .collect();
+        Err(Error::new(
+            Kind::TimedOut,
+            format!("not ready after {patience:?}: {}", missing.join("; ")),
+        ))
     }
 
     /// Stops in order: not ready, HTTP drains, consumers finish their unit, the outbox is flushed, files are closed.
@@ -253,7 +277,10 @@ impl Running {
             stores.push(service.store);
         }
         // Each stage ends in all services before the next begins: a request in work may need the other service.
-        let mut clean = futures_util::future::join_all(doors).await.into_iter().all(|clean| clean);
+        let mut clean = futures_util::future::join_all(doors)
+            .await
+            .into_iter()
+            .all(|clean| clean);
         for stage in [workers, relays] {
             for tasks in &stage {
                 tasks.stop();
@@ -271,6 +298,9 @@ impl Running {
             return Ok(());
         }
         warn!("the grace period is over; what still ran was cut off");
-        Err(Error::new(Kind::TimedOut, format!("not everything stopped within {grace:?}")))
+        Err(Error::new(
+            Kind::TimedOut,
+            format!("not everything stopped within {grace:?}"),
+        ))
     }
 }

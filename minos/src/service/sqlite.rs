@@ -12,9 +12,13 @@ use crate::{
 };
 
 pub(super) async fn open(path: &Path, settings: &config::Database) -> Result<Arc<dyn Store>> {
-    let options = Options::default().readers(settings.pool);
-    let store = sqlite::Store::open(path, options).await.map_err(|e| {
-        let text = format!("database.url = \"sqlite://{}\": {e}; name a file that can be written", path.display());
+    let options = Options {
+        readers: settings.pool,
+        ..Options::default()
+    };
+    let url = format!("sqlite://{}", path.display());
+    let store = sqlite::Store::open(&url, options).await.map_err(|e| {
+        let text = format!("database.url = \"{url}\": {e}; name a file that can be written");
         Failure::new(Kind::Config, text).because(e)
     })?;
     Ok(Arc::new(store))

@@ -37,7 +37,13 @@ impl Up {
 }
 
 pub(super) async fn start(builder: Builder) -> Result<Running> {
-    let Builder { services, config, clock, wrap_store, wrap_broker } = builder;
+    let Builder {
+        services,
+        config,
+        clock,
+        wrap_store,
+        wrap_broker,
+    } = builder;
     let names: Vec<&str> = services.iter().map(Service::name).collect();
     let configs = config.for_services(&names)?;
     let mut broker = open_broker(&config, &clock).await?;
@@ -52,7 +58,11 @@ pub(super) async fn start(builder: Builder) -> Result<Running> {
         }
         up.push(one(service, config, store, &broker, &clock).await?);
     }
-    Ok(Running { services: up, broker, grace: config.settings().runtime.stop_grace })
+    Ok(Running {
+        services: up,
+        broker,
+        grace: config.settings().runtime.stop_grace,
+    })
 }
 
 async fn open_store(config: &ServiceConfig) -> Result<Arc<dyn Store>> {
@@ -65,7 +75,9 @@ async fn open_store(config: &ServiceConfig) -> Result<Arc<dyn Store>> {
 async fn open_broker(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Broker>> {
     let settings = &config.settings().broker;
     match &settings.url {
-        BrokerUrl::Memory => Ok(Arc::new(crate::broker::memory::Broker::with_partitions(settings.partitions))),
+        BrokerUrl::Memory => Ok(Arc::new(crate::broker::memory::Broker::with_partitions(
+            settings.partitions,
+        ))),
         BrokerUrl::Local(path) => local::open(path, settings, clock).await,
     }
 }
@@ -85,8 +97,15 @@ async fn one(
         clock: clock.clone(),
         slots: Slots::default(),
         resources: service.resources().clone(),
-        sagas: service.sagas().iter().map(|s| (s.name, (s.flow)())).collect(),
-        limits: Limits { reruns: config.runtime.reruns, ..Limits::default() },
+        sagas: service
+            .sagas()
+            .iter()
+            .map(|s| (s.name, (s.flow)()))
+            .collect(),
+        limits: Limits {
+            reruns: config.runtime.reruns,
+            ..Limits::default()
+        },
         runtime: tokio::runtime::Handle::current(),
     });
     let handlers: Arc<Vec<Handlers>> = Arc::new(service.build().await?);
@@ -103,7 +122,12 @@ async fn one(
     let concurrency = config.runtime.concurrency;
 
     let mut relay = Supervisor::new(health.clone(), clock.clone());
-    let task = Relay { core: core.clone(), broker: broker.clone(), health: health.clone(), name: "relay".to_owned() };
+    let task = Relay {
+        core: core.clone(),
+        broker: broker.clone(),
+        health: health.clone(),
+        name: "relay".to_owned(),
+    };
     relay.spawn("relay", move |stop| task.clone().run(stop));
 
     let mut workers = Supervisor::new(health.clone(), clock.clone());
@@ -111,16 +135,34 @@ async fn one(
     if !topics.is_empty() {
         let name = "consumer";
         let (handler, broker, health) = (handler.clone(), broker.clone(), health.clone());
-        let task = Consumer { handler, broker, health, name: name.to_owned(), topics, concurrency };
+        let task = Consumer {
+            handler,
+            broker,
+            health,
+            name: name.to_owned(),
+            topics,
+            concurrency,
+        };
         workers.spawn(name, move |stop| task.clone().run(stop));
     }
     for block in handlers.iter().filter(|h| follows(h, &own)) {
         let name = format!("follower {}", block.name);
         let (handler, handlers, health) = (handler.clone(), block.clone(), health.clone());
-        let task = Follower { handler, handlers, health, name: name.clone(), concurrency };
+        let task = Follower {
+            handler,
+            handlers,
+            health,
+            name: name.clone(),
+            concurrency,
+        };
         workers.spawn(&name, move |stop| task.clone().run(stop));
     }
-    let task = Due { core: core.clone(), health: health.clone(), name: "sagas".to_owned(), concurrency };
+    let task = Due {
+        core: core.clone(),
+        health: health.clone(),
+        name: "sagas".to_owned(),
+        concurrency,
+    };
     workers.spawn("sagas", move |stop| task.clone().run(stop));
 
     health.starting("http");
@@ -129,7 +171,15 @@ async fn one(
     if let Some(address) = door.address() {
         info!(service = name, url = %format_args!("http://{address}"), "serving");
     }
-    Ok(Up { name: name.to_owned(), health, store, core, door, workers, relay })
+    Ok(Up {
+        name: name.to_owned(),
+        health,
+        store,
+        core,
+        door,
+        workers,
+        relay,
+    })
 }
 
 /// Whether an impl block reads events of the service's own aggregates.

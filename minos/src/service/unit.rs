@@ -24,7 +24,10 @@ where
             match (self.work)(cx).await {
                 Ok(answer) => {
                     *self.answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
-                    Answer::Done { status: 200, body: None }
+                    Answer::Done {
+                        status: 200,
+                        body: None,
+                    }
                 }
                 Err(e) => Answer::Failed(e.into_failure()),
             }
@@ -53,10 +56,21 @@ impl Running {
         work: impl for<'a> Fn(&'a Context) -> BoxFuture<'a, Result<T>> + Send + Sync,
     ) -> Result<T> {
         let core = self.up(service).map(|up| up.core.clone());
-        let core = core.ok_or_else(|| Error::new(Kind::NotFound, format!("no service `{service}` runs here")))?;
-        let work = Once { work, answer: Mutex::new(None) };
-        let job = Job { role: Role::Command, origin: Origin::default() };
-        let answer = run(&core, job, &work, |_, answer| matches!(answer, Answer::Done { .. })).await?;
+        let core = core.ok_or_else(|| {
+            Error::new(Kind::NotFound, format!("no service `{service}` runs here"))
+        })?;
+        let work = Once {
+            work,
+            answer: Mutex::new(None),
+        };
+        let job = Job {
+            role: Role::Command,
+            origin: Origin::default(),
+        };
+        let answer = run(&core, job, &work, |_, answer| {
+            matches!(answer, Answer::Done { .. })
+        })
+        .await?;
         match answer {
             Answer::Failed(failure) => Err(failure.into()),
             Answer::Done { .. } | Answer::Refused(_) => work

@@ -121,7 +121,7 @@ impl Scenario<'_> {
             End { sagas: BTreeMap::new(), events: BTreeMap::new(), foobars: Vec::new(), dead_letters: 0 };
         for service in ["foo", "foobar"] {
             let path = self.folder.join(format!("{service}.db"));
-            let store = sqlite::Store::open(&path, sqlite::Options::default()).await?;
+            let store = sqlite::Store::open(&path.display().to_string(), sqlite::Options::default()).await?;
             for event in store.events(Position::START, 1000).await? {
                 *end.events.entry(event.name).or_default() += 1;
             }

@@ -8,7 +8,10 @@ use crate::{config, context::Core, enroute::Handlers, error::Result, health::Hea
 #[derive(Debug)]
 pub(super) struct Door;
 
-#[allow(clippy::unused_async, reason = "the door of the feature `http` is async")]
+#[allow(
+    clippy::unused_async,
+    reason = "the door of the feature `http` is async"
+)]
 pub(super) async fn open(
     _core: &Arc<Core>,
     _handlers: &Arc<Vec<Handlers>>,
@@ -19,12 +22,18 @@ pub(super) async fn open(
 }
 
 impl Door {
-    #[allow(clippy::unused_self, reason = "the door of the feature `http` has an address")]
+    #[allow(
+        clippy::unused_self,
+        reason = "the door of the feature `http` has an address"
+    )]
     pub(super) fn address(&self) -> Option<SocketAddr> {
         None
     }
 
-    #[allow(clippy::unused_async, reason = "the door of the feature `http` is async")]
+    #[allow(
+        clippy::unused_async,
+        reason = "the door of the feature `http` is async"
+    )]
     pub(super) async fn close(self, _grace: Duration) -> bool {
         true
     }
