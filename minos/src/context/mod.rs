@@ -4,6 +4,8 @@ mod core;
 mod run;
 mod slots;
 mod staged;
+#[cfg(test)]
+mod tests;
 
 use std::{any::Any, fmt, sync::Mutex};
 

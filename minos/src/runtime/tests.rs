@@ -61,6 +61,7 @@ fn bench(doors: &[Door], role: Role, recorder: Recorder) -> Bench {
         sagas: BTreeMap::new(),
         limits: Limits::default(),
         runtime: tokio::runtime::Handle::current(),
+        fatal: tokio::sync::watch::Sender::new(None),
     });
     let at = At::new("handler", "file.rs", 1);
     let routes = doors.iter().map(|door| RouteInfo { door: *door, at }).collect();

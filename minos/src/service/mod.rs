@@ -23,7 +23,10 @@ mod unit;
 
 use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 use tracing::{info, warn};
 
 use crate::{
@@ -64,8 +67,15 @@ pub async fn run(services: impl IntoIterator<Item = Service>) -> Result<()> {
     // From here on a signal stops in order, also while starting.
     let told = told_to_stop()?;
     let running = Builder::new(services).config(config).start().await?;
-    told.await;
-    running.stop().await
+    let fatal = tokio::select! {
+        () = told => None,
+        why = running.failed() => Some(why),
+    };
+    let stopped = running.stop().await;
+    match fatal {
+        Some(why) => Err(Error::new(Kind::OutcomeUnknown, format!("stopped, because {why}"))),
+        None => stopped,
+    }
 }
 
 /// Whether services fit together.
@@ -191,6 +201,7 @@ impl Builder {
 pub struct Running {
     services: Vec<start::Up>,
     broker: Arc<dyn Broker>,
+    fatal: watch::Sender<Option<String>>,
     grace: Duration,
 }
 
@@ -227,6 +238,16 @@ impl Running {
     #[must_use]
     pub fn broker(&self) -> Arc<dyn Broker> {
         self.broker.clone()
+    }
+
+    /// Returns if a service must not go on - the outcome of a commit stays unknown - and says why.
+    pub async fn failed(&self) -> String {
+        let mut fatal = self.fatal.subscribe();
+        // The sender lives as long as `self`.
+        match fatal.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
     }
 
     fn up(&self, service: &str) -> Option<&start::Up> {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
+use tokio::sync::watch;
 use tracing::info;
 
 use super::{Builder, Running, http, local, sqlite};
@@ -50,17 +51,19 @@ pub(super) async fn start(builder: Builder) -> Result<Running> {
     if let Some(wrap) = wrap_broker {
         broker = wrap(broker);
     }
+    let fatal = watch::Sender::new(None);
     let mut up = Vec::with_capacity(services.len());
     for (service, config) in services.iter().zip(&configs) {
         let mut store = open_store(config).await?;
         if let Some(wrap) = &wrap_store {
             store = wrap(service.name(), store);
         }
-        up.push(one(service, config, store, &broker, &clock).await?);
+        up.push(one(service, config, store, (&broker, &clock, &fatal)).await?);
     }
     Ok(Running {
         services: up,
         broker,
+        fatal,
         grace: config.settings().runtime.stop_grace,
     })
 }
@@ -86,8 +89,7 @@ async fn one(
     service: &Service,
     config: &ServiceConfig,
     store: Arc<dyn Store>,
-    broker: &Arc<dyn Broker>,
-    clock: &Arc<dyn Clock>,
+    (broker, clock, fatal): (&Arc<dyn Broker>, &Arc<dyn Clock>, &watch::Sender<Option<String>>),
 ) -> Result<Up> {
     let name = service.name();
     let health = Arc::new(Health::default());
@@ -107,6 +109,7 @@ async fn one(
             ..Limits::default()
         },
         runtime: tokio::runtime::Handle::current(),
+        fatal: fatal.clone(),
     });
     let handlers: Arc<Vec<Handlers>> = Arc::new(service.build().await?);
     let handler = Handler {
