@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod broker;
+mod check;
 pub mod clock;
 pub mod context;
 pub mod enroute;

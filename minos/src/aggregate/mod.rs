@@ -29,6 +29,9 @@ pub trait Subject: Model {
     const NAME: &'static str;
     /// The fields that changed.
     type Diff: Model;
+    /// The names of the fields; empty if they are not known.
+    #[doc(hidden)]
+    const FIELDS: &'static [&'static str] = &[];
 }
 
 /// State that is kept as events. `#[aggregate]` writes it.
