@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod broker;
+mod check;
 pub mod clock;
 pub mod config;
 pub mod context;

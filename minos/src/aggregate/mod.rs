@@ -5,7 +5,7 @@ mod fields;
 mod reference;
 mod root;
 
-use std::{any::TypeId, future::Future};
+use std::future::Future;
 
 use uuid::Uuid;
 
@@ -29,6 +29,9 @@ pub trait Subject: Model {
     const NAME: &'static str;
     /// The fields that changed.
     type Diff: Model;
+    /// The names of the fields; empty if they are not known.
+    #[doc(hidden)]
+    const FIELDS: &'static [&'static str] = &[];
 }
 
 /// State that is kept as events. `#[aggregate]` writes it.
@@ -74,10 +77,11 @@ pub trait Aggregate: Subject + PartialEq {
     }
 }
 
-/// One aggregate of a service, as inventory collects it: its events come from the own log.
+/// One aggregate, as inventory collects it: the events of a service's own aggregates come from its own log.
 #[derive(Debug)]
 pub struct AggregateEntry {
-    pub(crate) service: fn() -> TypeId,
+    /// Where it is declared: its crate is its service.
+    pub(crate) module: &'static str,
     pub(crate) name: &'static str,
     pub(crate) at: At,
 }
@@ -85,12 +89,14 @@ pub struct AggregateEntry {
 impl AggregateEntry {
     #[doc(hidden)]
     #[must_use]
-    pub const fn of<M: 'static, A: Aggregate>(at: At) -> Self {
-        Self {
-            service: TypeId::of::<M>,
-            name: A::NAME,
-            at,
-        }
+    pub const fn of<A: Aggregate>(module: &'static str, at: At) -> Self {
+        Self { module, name: A::NAME, at }
+    }
+
+    /// Whether the crate of this type declares it.
+    pub(crate) fn is_of<M: 'static>(&self) -> bool {
+        let of = |path: &'static str| path.split("::").next();
+        of(self.module) == of(std::any::type_name::<M>())
     }
 }
 

@@ -19,7 +19,11 @@ pub(crate) use self::{
 #[doc(hidden)]
 pub mod private {
     pub use super::{
-        proof::{answers, named, refuses, takes, takes_event},
+        proof::{
+            IsCommand, IsEvent, IsQuery, OnCreated, OnDeleted, OnUpdated, command, command_terms,
+            construct, event, event_of_field, event_terms, hears, hears_field, http, query,
+            query_terms,
+        },
         registry::{Dispatch, Entry, Plain, Serves, plain},
         route::{BoxFuture, handle},
     };

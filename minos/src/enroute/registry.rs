@@ -198,7 +198,7 @@ impl Service {
             .collect();
         sagas.sort_by_key(|s| s.name);
         let mut aggregates: Vec<_> = inventory::iter::<AggregateEntry>()
-            .filter(|e| (e.service)() == service)
+            .filter(|e| e.is_of::<S>())
             .collect();
         aggregates.sort_by_key(|a| a.name);
         Self {
