@@ -9,6 +9,8 @@ pub mod context;
 pub mod enroute;
 pub mod error;
 mod health;
+#[cfg(feature = "http")]
+mod http;
 mod log;
 pub mod message;
 pub mod model;
