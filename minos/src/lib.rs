@@ -3,6 +3,7 @@
 pub mod aggregate;
 pub mod broker;
 pub mod clock;
+pub mod config;
 pub mod context;
 pub mod enroute;
 pub mod error;
@@ -14,6 +15,9 @@ mod private;
 mod runtime;
 pub mod saga;
 pub mod store;
+// pub mod service;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod view;
 
 pub use uuid::Uuid;

@@ -11,6 +11,7 @@ mod supervise;
 pub(crate) use self::{
     consumer::{Consumer, topics},
     follower::Follower,
+    handle::{Handler, Retries},
     relay::Relay,
     sagas::Due,
     supervise::{Stop, Supervisor},

@@ -5,6 +5,8 @@
 
 pub(crate) mod flow;
 pub(crate) mod machine;
+#[cfg(test)]
+mod machine_tests;
 pub(crate) mod run;
 
 use std::{any::TypeId, fmt, sync::Arc, time::Duration};
