@@ -16,7 +16,7 @@ async fn start() -> Result<(Running, Client, TempDir)> {
         .config(config)
         .start()
         .await?;
-    let client = Client::new(running.url("foobar"));
+    let client = Client::new(running.url("foobar").ok_or("no door")?);
     Ok((running, client, folder))
 }
 

@@ -41,8 +41,8 @@ async fn end(foo: &Client, saga: &str) -> Result<Answer> {
 async fn a_saga_changes_both_services() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let running = start(folder.path(), [foo::service(), foobar::service()]).await?;
-    let foo = Client::new(running.url("foo"));
-    let foobar = Client::new(running.url("foobar"));
+    let foo = Client::new(running.url("foo").ok_or("no door")?);
+    let foobar = Client::new(running.url("foobar").ok_or("no door")?);
 
     let path = create_foo(&foo).await?;
     let saga = add_foobar(&foo, &path, "hello").await?;
@@ -71,7 +71,7 @@ async fn a_saga_changes_both_services() -> Result<()> {
 async fn a_refusal_ends_the_saga_with_its_typed_error() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let running = start(folder.path(), [foo::service(), foobar::service()]).await?;
-    let foo = Client::new(running.url("foo"));
+    let foo = Client::new(running.url("foo").ok_or("no door")?);
 
     let path = create_foo(&foo).await?;
     let first = add_foobar(&foo, &path, "hello").await?;
@@ -80,7 +80,8 @@ async fn a_refusal_ends_the_saga_with_its_typed_error() -> Result<()> {
     let second = add_foobar(&foo, &other, "hello").await?;
     let ended = end(&foo, &second).await?;
     assert_eq!(ended.text("status"), "compensated", "{ended}");
-    assert!(mentions(&ended.body, &json!({ "Exists": { "text": "hello" } })), "{ended}");
+    let refusal = json!({ "Exists": { "text": "hello" } });
+    assert_eq!(ended.body["error"]["error"], refusal, "{ended}");
 
     let view = foo.until(&other, |a| a.status == 200).await?;
     assert_eq!(view.body["foobar"], Value::Null);
@@ -93,14 +94,14 @@ async fn a_refusal_ends_the_saga_with_its_typed_error() -> Result<()> {
 async fn a_foo_that_vanished_takes_its_foobar_with_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let first = start(folder.path(), [foo::service()]).await?;
-    let foo = Client::new(first.url("foo"));
+    let foo = Client::new(first.url("foo").ok_or("no door")?);
     let path = create_foo(&foo).await?;
     let saga = add_foobar(&foo, &path, "orphan").await?;
     let deleted = foo.delete(&path).await?;
     assert_eq!(deleted.status, 204, "{deleted}");
 
     let second = start(folder.path(), [foobar::service()]).await?;
-    let foobar = Client::new(second.url("foobar"));
+    let foobar = Client::new(second.url("foobar").ok_or("no door")?);
     let ended = end(&foo, &saga).await?;
     assert_eq!(ended.text("status"), "compensated", "{ended}");
     assert!(ended.body.to_string().contains("there is no Foo"), "{ended}");
@@ -121,25 +122,15 @@ async fn a_foo_that_vanished_takes_its_foobar_with_it() -> Result<()> {
 async fn a_saga_goes_on_after_a_restart() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let first = start(folder.path(), [foo::service()]).await?;
-    let foo = Client::new(first.url("foo"));
+    let foo = Client::new(first.url("foo").ok_or("no door")?);
     let path = create_foo(&foo).await?;
     let saga = add_foobar(&foo, &path, "later").await?;
     first.stop().await?;
 
     let second = start(folder.path(), [foo::service(), foobar::service()]).await?;
-    let foo = Client::new(second.url("foo"));
+    let foo = Client::new(second.url("foo").ok_or("no door")?);
     let ended = end(&foo, &saga).await?;
     assert_eq!(ended.text("status"), "completed", "{ended}");
     second.stop().await?;
     Ok(())
-}
-
-/// Whether a value stands anywhere in another.
-fn mentions(value: &Value, part: &Value) -> bool {
-    value == part
-        || match value {
-            Value::Array(items) => items.iter().any(|v| mentions(v, part)),
-            Value::Object(fields) => fields.values().any(|v| mentions(v, part)),
-            _ => false,
-        }
 }

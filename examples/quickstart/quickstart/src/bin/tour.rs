@@ -129,7 +129,7 @@ impl Tour {
         chapter("What does not fit is refused, as a problem document that names the place");
         let wrong = post(foo, "/foos", json!({ "bar": 5 })).await?;
         self.problem(&wrong, 400)?;
-        let place = wrong.body.to_string().contains("/bar");
+        let place = wrong.text("pointer") == "/bar";
         self.check("it points at `/bar`", &wrong, place)?;
         let wrong = get(foo, "/foos/seven").await?;
         self.problem(&wrong, 400)?;
