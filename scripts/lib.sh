@@ -5,6 +5,7 @@
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 
 # Where cargo puts what it builds.
+# shellcheck disable=SC2034  # the scripts use it
 target=${CARGO_TARGET_DIR:-target}
 
 say() { printf '%s\n' "$*"; }
@@ -18,16 +19,16 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 # Installs packages, saying which; nothing is asked.
 install_packages() {
-    have apt-get || die "missing: $*; install them with this system's package manager and start again"
     local as_root=()
+    have apt-get || die "missing: $*; install them with this system's package manager and start again"
     if [[ $EUID -ne 0 ]]; then
         have sudo || die "missing: $*; install them as root and start again: apt-get install $*"
         as_root=(sudo -n)
     fi
+    as_root+=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y)
     say "Installing with apt-get: $*"
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -q >/dev/null \
-        && "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-            apt-get install -q -y --no-install-recommends "$@" >/dev/null \
+    "${as_root[@]}" update >/dev/null || say "apt-get update failed; trying with the lists that are there"
+    "${as_root[@]}" install --no-install-recommends "$@" >/dev/null \
         || die "apt-get could not install $*; install them and start again"
 }
 
