@@ -16,6 +16,7 @@ pub mod context;
 pub mod enroute;
 pub mod error;
 mod health;
+mod log;
 pub mod message;
 pub mod model;
 mod payload;
@@ -23,7 +24,7 @@ mod private;
 mod runtime;
 pub mod saga;
 pub mod store;
-// pub mod service;
+mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod view;
@@ -36,7 +37,11 @@ pub use crate::{
     error::{Error, Result},
     payload::Payload,
     private::__private,
+    service::{Builder, Running, run},
 };
+pub use chrono;
+#[cfg(feature = "sqlite")]
+pub use sqlx;
 #[cfg(feature = "macros")]
 pub use minos_macros::{
     aggregate, aggregate_ref, command_service, construct, contract, error_model, main, model,

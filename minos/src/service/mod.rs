@@ -3,10 +3,25 @@
 //! Start: database and migrations, then consumers, then HTTP, then ready. Stop: not ready, HTTP drains, consumers
 //! finish their unit, the outbox is flushed, files are closed.
 
+#[cfg(feature = "http")]
+mod http;
+#[cfg(not(feature = "http"))]
+#[path = "without/http.rs"]
+mod http;
+#[cfg(feature = "local")]
+mod local;
+#[cfg(not(feature = "local"))]
+#[path = "without/local.rs"]
+mod local;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(not(feature = "sqlite"))]
+#[path = "without/sqlite.rs"]
+mod sqlite;
 mod start;
-mod stores;
+mod unit;
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -17,7 +32,6 @@ use crate::{
     config::Config,
     enroute::{Service, wiring_problems},
     error::{Error, Kind, Result},
-    health::Health,
     store::Store,
 };
 
@@ -198,12 +212,6 @@ impl Running {
         self.broker.clone()
     }
 
-    /// How a service is.
-    #[must_use]
-    pub fn health(&self, service: &str) -> Option<Arc<Health>> {
-        self.up(service).map(|up| up.health.clone())
-    }
-
     fn up(&self, service: &str) -> Option<&start::Up> {
         self.services.iter().find(|s| s.name == service)
     }
@@ -237,30 +245,22 @@ impl Running {
         for service in &self.services {
             service.health.stop();
         }
-        let mut clean = true;
-        let mut relays = Vec::new();
-        let mut stores = Vec::new();
-        let mut doors = Vec::new();
-        let mut workers = Vec::new();
+        let (mut doors, mut workers, mut relays, mut stores) = (vec![], vec![], vec![], vec![]);
         for service in self.services {
-            let parts = service.take_apart();
-            doors.push(parts.door);
-            workers.push((parts.work, parts.workers));
-            relays.push((parts.flush, parts.relay));
-            stores.push(parts.store);
+            doors.push(service.door.close(left()));
+            workers.push(service.workers);
+            relays.push(service.relay);
+            stores.push(service.store);
         }
-        futures_util::future::join_all(doors.into_iter().map(|door| start::close(door, left()))).await;
-        for (stop, _) in &workers {
-            stop.stop();
-        }
-        for (_, tasks) in workers {
-            clean &= tasks.join(left()).await;
-        }
-        for (stop, _) in &relays {
-            stop.stop();
-        }
-        for (_, tasks) in relays {
-            clean &= tasks.join(left()).await;
+        // Each stage ends in all services before the next begins: a request in work may need the other service.
+        let mut clean = futures_util::future::join_all(doors).await.into_iter().all(|clean| clean);
+        for stage in [workers, relays] {
+            for tasks in &stage {
+                tasks.stop();
+            }
+            for tasks in stage {
+                clean &= tasks.join(left()).await;
+            }
         }
         for store in stores {
             store.close().await;

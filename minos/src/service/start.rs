@@ -4,16 +4,16 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use tracing::info;
 
-use super::{Builder, Running, stores};
+use super::{Builder, Running, http, local, sqlite};
 use crate::{
+    broker::Broker,
     clock::Clock,
-    config::ServiceConfig,
+    config::{BrokerUrl, Config, DatabaseUrl, ServiceConfig},
     context::{Core, Limits, Slots},
-    door::{self, Door},
     enroute::{self, Handlers, Service},
     error::Result,
     health::Health,
-    runtime::{Consumer, Due, Follower, Handler, Relay, Retries, Stop, Supervisor, topics},
+    runtime::{Consumer, Due, Follower, Handler, Relay, Retries, Supervisor, topics},
     store::Store,
 };
 
@@ -22,13 +22,12 @@ pub(super) struct Up {
     pub(super) name: String,
     pub(super) health: Arc<Health>,
     pub(super) store: Arc<dyn Store>,
-    door: Door,
-    /// Stops consumers, followers, and sagas.
-    work: Stop,
-    workers: Supervisor,
-    /// Stops the relay, once nothing more is written.
-    flush: Stop,
-    relay: Supervisor,
+    pub(super) core: Arc<Core>,
+    pub(super) door: http::Door,
+    /// Consumers, followers, and sagas.
+    pub(super) workers: Supervisor,
+    /// The relay: it stops once nothing more is written.
+    pub(super) relay: Supervisor,
 }
 
 impl Up {
@@ -39,29 +38,43 @@ impl Up {
 
 pub(super) async fn start(builder: Builder) -> Result<Running> {
     let Builder { services, config, clock, wrap_store, wrap_broker } = builder;
-    let mut broker = stores::broker(&config, &clock).await?;
+    let names: Vec<&str> = services.iter().map(Service::name).collect();
+    let configs = config.for_services(&names)?;
+    let mut broker = open_broker(&config, &clock).await?;
     if let Some(wrap) = wrap_broker {
         broker = wrap(broker);
     }
     let mut up = Vec::with_capacity(services.len());
-    let mut grace = Duration::from_secs(5);
-    for (index, service) in services.iter().enumerate() {
-        let config = config.for_service(service.name(), index);
-        grace = config.runtime.stop_grace;
-        let mut store = stores::store(&config, &clock).await?;
+    for (service, config) in services.iter().zip(&configs) {
+        let mut store = open_store(config).await?;
         if let Some(wrap) = &wrap_store {
             store = wrap(service.name(), store);
         }
-        up.push(one(service, &config, store, &broker, &clock).await?);
+        up.push(one(service, config, store, &broker, &clock).await?);
     }
-    Ok(Running { services: up, broker, grace })
+    Ok(Running { services: up, broker, grace: config.settings().runtime.stop_grace })
+}
+
+async fn open_store(config: &ServiceConfig) -> Result<Arc<dyn Store>> {
+    match &config.database.url {
+        DatabaseUrl::Memory => Ok(Arc::new(crate::store::memory::Store::new())),
+        DatabaseUrl::Sqlite(path) => sqlite::open(path, &config.database).await,
+    }
+}
+
+async fn open_broker(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Broker>> {
+    let settings = &config.settings().broker;
+    match &settings.url {
+        BrokerUrl::Memory => Ok(Arc::new(crate::broker::memory::Broker::with_partitions(settings.partitions))),
+        BrokerUrl::Local(path) => local::open(path, settings, clock).await,
+    }
 }
 
 async fn one(
     service: &Service,
     config: &ServiceConfig,
     store: Arc<dyn Store>,
-    broker: &Arc<dyn crate::broker::Broker>,
+    broker: &Arc<dyn Broker>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Up> {
     let name = service.name();
@@ -89,46 +102,34 @@ async fn one(
     let own = service.aggregates();
     let concurrency = config.runtime.concurrency;
 
-    let (work, mut workers) = (Stop::default(), Supervisor::new(health.clone(), clock.clone()));
-    let (flush, mut relay) = (Stop::default(), Supervisor::new(health.clone(), clock.clone()));
+    let mut relay = Supervisor::new(health.clone(), clock.clone());
     let task = Relay { core: core.clone(), broker: broker.clone(), health: health.clone(), name: "relay".to_owned() };
-    let stop = flush.clone();
-    relay.spawn(task.name.clone(), flush.clone(), move || task.clone().run(stop.clone()));
+    relay.spawn("relay", move |stop| task.clone().run(stop));
 
+    let mut workers = Supervisor::new(health.clone(), clock.clone());
     let topics = topics(name, &handlers, &own, !service.sagas().is_empty());
     if !topics.is_empty() {
-        let task = Consumer {
-            handler: handler.clone(),
-            broker: broker.clone(),
-            health: health.clone(),
-            name: "consumer".to_owned(),
-            topics,
-            concurrency,
-        };
-        let stop = work.clone();
-        workers.spawn(task.name.clone(), work.clone(), move || task.clone().run(stop.clone()));
+        let name = "consumer";
+        let (handler, broker, health) = (handler.clone(), broker.clone(), health.clone());
+        let task = Consumer { handler, broker, health, name: name.to_owned(), topics, concurrency };
+        workers.spawn(name, move |stop| task.clone().run(stop));
     }
     for block in handlers.iter().filter(|h| follows(h, &own)) {
-        let task = Follower {
-            handler: handler.clone(),
-            handlers: block.clone(),
-            health: health.clone(),
-            name: format!("follower:{}", block.name),
-            concurrency,
-        };
-        let stop = work.clone();
-        workers.spawn(task.name.clone(), work.clone(), move || task.clone().run(stop.clone()));
+        let name = format!("follower {}", block.name);
+        let (handler, handlers, health) = (handler.clone(), block.clone(), health.clone());
+        let task = Follower { handler, handlers, health, name: name.clone(), concurrency };
+        workers.spawn(&name, move |stop| task.clone().run(stop));
     }
     let task = Due { core: core.clone(), health: health.clone(), name: "sagas".to_owned(), concurrency };
-    let stop = work.clone();
-    workers.spawn(task.name.clone(), work.clone(), move || task.clone().run(stop.clone()));
+    workers.spawn("sagas", move |stop| task.clone().run(stop));
 
-    let door = door::open(&core, &handlers, &health, &config.http).await?;
+    health.starting("http");
+    let door = http::open(&core, &handlers, &health, &config.http).await?;
+    health.up("http");
     if let Some(address) = door.address() {
         info!(service = name, url = %format_args!("http://{address}"), "serving");
     }
-    health.serving();
-    Ok(Up { name: name.to_owned(), health, store, door, work, workers, flush, relay })
+    Ok(Up { name: name.to_owned(), health, store, core, door, workers, relay })
 }
 
 /// Whether an impl block reads events of the service's own aggregates.
