@@ -1,5 +1,13 @@
 //! Event-sourced microservices by annotating structs and impl blocks.
 
+#[cfg(all(
+    any(doc, doctest),
+    feature = "http",
+    feature = "local",
+    feature = "macros",
+    feature = "sqlite"
+))]
+pub mod _guide;
 pub mod aggregate;
 pub mod broker;
 mod check;

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 pub(crate) use self::{
     core::{Core, Limits},
-    run::{Call, Job, Work, run, submit},
+    run::{Call, Job, Work, run},
     slots::Slots,
     staged::Snapshot,
 };

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::flow::{Action, Callback, Outgoing, Step, StepEnd};
-pub(crate) use self::flow::{Flow, LocalOutcome, StepInfo};
+pub(crate) use self::flow::{Flow, LocalOutcome};
 use crate::{enroute::At, model::Model};
 
 #[doc(hidden)]
