@@ -74,11 +74,6 @@ impl Services {
         Ok(line)
     }
 
-    /// Whether the process has ended.
-    pub fn ended(&mut self) -> Result<bool> {
-        Ok(self.process.try_wait()?.is_some())
-    }
-
     /// Sends a signal by its name, such as `TERM`.
     pub async fn signal(&self, name: &str) -> Result<()> {
         let id = self.process.id().ok_or("the process has ended")?;
@@ -86,8 +81,8 @@ impl Services {
         Ok(())
     }
 
-    /// Waits for the end; answers the exit code.
-    pub async fn code(mut self) -> Result<Option<i32>> {
+    /// Waits for the end; answers the exit code, or nothing if a signal ended it.
+    pub async fn wait(&mut self) -> Result<Option<i32>> {
         let status = tokio::time::timeout(Duration::from_secs(30), self.process.wait()).await??;
         Ok(status.code())
     }

@@ -109,10 +109,22 @@ impl Scenario<'_> {
         self.add_foobar(&uuid, "other", "third", "compensated").await?;
         let view = format!("/foos/{uuid}");
         self.until("foo", &view, |a| a.body["version"] == 2 && a.body["foobar"].is_string()).await?;
-        let services = self.services.take().ok_or("no services")?;
-        services.signal("TERM").await?;
-        assert_eq!(services.code().await?, Some(0), "crash: {:?}", self.crash);
+        self.stop().await?;
         self.end().await
+    }
+
+    /// Stops the services; if they die on the way, once more.
+    async fn stop(&mut self) -> Result<()> {
+        loop {
+            self.services().await?;
+            let mut services = self.services.take().ok_or("no services")?;
+            services.signal("TERM").await?;
+            if services.wait().await? == Some(0) {
+                return Ok(());
+            }
+            let line = services.crashed().await?;
+            self.crashed(line)?;
+        }
     }
 
     /// Counts what is in both stores.

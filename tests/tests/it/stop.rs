@@ -16,7 +16,7 @@ use crate::child::Services;
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_under_load_loses_nothing_that_was_acknowledged() -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let services = Services::running(folder.path(), "trial").await?;
+    let mut services = Services::running(folder.path(), "trial").await?;
     let client = services.client("trial");
     let created = client.post("/counters", &json!({})).await?;
     let path = format!("/counters/{}", created.text("uuid"));
@@ -51,7 +51,7 @@ async fn sigterm_under_load_loses_nothing_that_was_acknowledged() -> Result<()> 
     told.store(true, Ordering::SeqCst);
     let stopped = Instant::now();
     services.signal("TERM").await?;
-    let code = services.code().await?;
+    let code = services.wait().await?;
     let took = stopped.elapsed();
     while let Some(done) = tasks.join_next().await {
         done?;

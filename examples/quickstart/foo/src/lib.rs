@@ -9,7 +9,7 @@ pub use self::{
     aggregate::{Foo, FooBar, FooDiff},
     command::{CreateFoo, FooCommandService, FooId, FooPath, UpdateFoo},
     query::{BarChange, BarHistory, FooBarText, FooQueryService, FooView},
-    saga::AddFooBar,
+    saga::{AddFooBar, FooError},
 };
 
 minos::service!("foo");

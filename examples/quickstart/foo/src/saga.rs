@@ -17,6 +17,17 @@ pub struct AddFooBar {
     pub foobar: Option<Uuid>,
 }
 
+/// Why a foo refuses.
+#[error_model]
+pub enum FooError {
+    /// A foo has one foobar at most.
+    #[error(status = 409, "this foo has a foobar already: {foobar}")]
+    Taken {
+        /// The one it has.
+        foobar: Uuid,
+    },
+}
+
 #[saga(deadline = "10m")]
 impl AddFooBar {
     #[step(on_success = foobar_created, on_error = foobar_refused, compensate = delete_foobar, timeout = "5s", retry = 3)]
@@ -43,10 +54,15 @@ impl AddFooBar {
     }
 
     #[step]
-    async fn update_foo(&mut self, cx: &Context) -> Result<()> {
+    async fn update_foo(&mut self, cx: &Context) -> Result<(), Error<FooError>> {
         // A foo that was deleted meanwhile is not found: then the foobar is deleted too.
         let mut foo = Foo::get(cx, self.uuid).await?;
+        if let Some(foobar) = foo.foobar {
+            let foobar = foobar.uuid();
+            return Err(FooError::Taken { foobar })?;
+        }
         foo.foobar = self.foobar.map(Ref::new);
-        foo.save(cx)
+        foo.save(cx)?;
+        Ok(())
     }
 }
