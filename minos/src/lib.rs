@@ -4,15 +4,21 @@ pub mod aggregate;
 pub mod broker;
 mod check;
 pub mod clock;
+pub mod config;
 pub mod context;
 pub mod enroute;
 pub mod error;
+mod health;
 pub mod message;
 pub mod model;
 mod payload;
 mod private;
+mod runtime;
 pub mod saga;
 pub mod store;
+// pub mod service;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod view;
 
 pub use uuid::Uuid;

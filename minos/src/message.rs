@@ -20,7 +20,7 @@ pub enum Kind {
     Query,
     /// The answer to a command or a query.
     Reply,
-    /// Asks the participant to void the command whose id is in [`Headers::answers`], unless it ran already.
+    /// Asks the participant to void the command whose id is in [`Headers::command`], unless it ran already.
     Void,
 }
 
@@ -67,9 +67,10 @@ pub struct Headers {
     /// The saga that waits for the answer, or that is answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saga: Option<Uuid>,
-    /// Replies and voids: the id of the command they are about.
+    /// The command's id. Commands of sagas: shared by all attempts of one execution, so that a participant runs it
+    /// once. Replies and voids: the command that they are about.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub answers: Option<Uuid>,
+    pub command: Option<Uuid>,
     /// Replies: how the command ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<Status>,
@@ -82,6 +83,14 @@ pub struct Headers {
     /// Whatever the user adds.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub custom: BTreeMap<String, String>,
+}
+
+impl Message {
+    /// The id under which the inbox knows this message.
+    #[must_use]
+    pub fn command_id(&self) -> Uuid {
+        self.headers.command.unwrap_or(self.id)
+    }
 }
 
 /// How a command ended at its handler.

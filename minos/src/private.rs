@@ -10,7 +10,7 @@ pub mod __private {
     pub use serde;
 
     pub use crate::{
-        aggregate::{Aggregate, Field, Subject},
+        aggregate::{Aggregate, AggregateEntry, Field, Subject},
         context::Context,
         enroute::{
             At, Content, Door, FromRaw, Outcome, Raw, Refusal, Reply, Resources, Role, Route,

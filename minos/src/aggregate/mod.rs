@@ -5,7 +5,7 @@ mod fields;
 mod reference;
 mod root;
 
-use std::future::Future;
+use std::{any::TypeId, future::Future};
 
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ pub use self::{
     reference::Ref,
     root::Root,
 };
-use crate::{context::Context, error::Result, model::Model};
+use crate::{context::Context, enroute::At, error::Result, model::Model};
 
 /// Something whose `Created`, `Updated`, and `Deleted` events can be read: an aggregate of this service, or the
 /// fields of another service's that this one cares about. `#[aggregate]` and `#[aggregate_ref]` write it.
@@ -76,3 +76,25 @@ pub trait Aggregate: Subject + PartialEq {
         FindAggregates::new(cx, filter)
     }
 }
+
+/// One aggregate of a service, as inventory collects it: its events come from the own log.
+#[derive(Debug)]
+pub struct AggregateEntry {
+    pub(crate) service: fn() -> TypeId,
+    pub(crate) name: &'static str,
+    pub(crate) at: At,
+}
+
+impl AggregateEntry {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn of<M: 'static, A: Aggregate>(at: At) -> Self {
+        Self {
+            service: TypeId::of::<M>,
+            name: A::NAME,
+            at,
+        }
+    }
+}
+
+inventory::collect!(AggregateEntry);

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 pub(crate) use self::{
     core::{Core, Limits},
-    run::{Job, run, submit},
+    run::{Call, Job, Work, run, submit},
     slots::Slots,
     staged::Snapshot,
 };
@@ -172,9 +172,15 @@ impl Context {
     pub fn start<S: Saga>(&self, state: S) -> Result<Accepted<SagaId>> {
         self.writable("start")?;
         let id = self.new_uuid();
-        let (row, history) =
-            saga::machine::start::<S>(id, &state, self.at, self.origin.user, self.correlation())?;
-        self.staged().sagas.push((row, history));
+        let moved = saga::machine::start(
+            &*saga::flow::of::<S>(),
+            id,
+            Payload::encode(&state)?,
+            &self.env(),
+        )?;
+        let mut staged = self.staged();
+        staged.sagas.push((moved.row, moved.history));
+        staged.outbox.extend(moved.messages);
         Ok(Accepted(SagaId { saga: id }))
     }
 
@@ -213,7 +219,12 @@ impl Context {
     }
 
     pub(crate) fn stage_view(&self, write: crate::store::ViewWrite) {
-        self.staged().views.push(write);
+        let mut staged = self.staged();
+        // The last write of a row counts.
+        staged
+            .views
+            .retain(|w| (&w.view, &w.key) != (&write.view, &write.key));
+        staged.views.push(write);
     }
 
     pub(crate) fn staged_view(&self, view: &str, key: &str) -> Option<Option<Payload>> {
@@ -335,6 +346,14 @@ impl Context {
             causation: self.origin.message,
             user: self.origin.user,
             ..Headers::default()
+        }
+    }
+
+    fn env(&self) -> saga::machine::Env<'_> {
+        saga::machine::Env {
+            now: self.at,
+            clock: &*self.core.clock,
+            headers: self.headers(),
         }
     }
 

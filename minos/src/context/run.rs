@@ -7,7 +7,7 @@ use tracing::{error, warn};
 
 use super::{Context, Core, Finished, Origin};
 use crate::{
-    enroute::{Answer, BoxFuture, Role},
+    enroute::{Answer, BoxFuture, Handlers, Raw, Role},
     error::{Failure, Kind},
     store::{self, StreamId, UnitOfWork},
 };
@@ -19,6 +19,25 @@ pub(crate) struct Job {
     pub(crate) origin: Origin,
 }
 
+/// What runs in a unit of work: one or more handlers, or a step of a saga.
+pub(crate) trait Work: Sync {
+    fn run<'a>(&'a self, cx: &'a Context) -> BoxFuture<'a, Answer>;
+}
+
+/// A call of one route.
+#[derive(Debug)]
+pub(crate) struct Call<'r> {
+    pub(crate) handlers: &'r Handlers,
+    pub(crate) route: usize,
+    pub(crate) raw: &'r Raw,
+}
+
+impl Work for Call<'_> {
+    fn run<'a>(&'a self, cx: &'a Context) -> BoxFuture<'a, Answer> {
+        self.handlers.dispatch.call(self.route, cx, self.raw)
+    }
+}
+
 /// Runs a handler in a unit of work and commits what it did, again from the start if what it read has moved.
 ///
 /// `seal` adds what belongs to the message rather than to the handler (inbox mark, reply); it sees an empty unit
@@ -26,14 +45,13 @@ pub(crate) struct Job {
 ///
 /// # Cancel safety
 /// Dropped before the handler returned, nothing happens. After that the unit is finished by a task of the runtime.
-pub(crate) async fn run<H, S>(
+pub(crate) async fn run<S>(
     core: &Arc<Core>,
     job: Job,
-    handler: H,
+    work: &dyn Work,
     mut seal: S,
 ) -> store::Result<Answer>
 where
-    H: for<'a> Fn(&'a Context) -> BoxFuture<'a, Answer> + Sync,
     S: FnMut(&mut UnitOfWork, &Answer) -> bool + Send,
 {
     let mut touched: Vec<StreamId> = Vec::new();
@@ -41,7 +59,7 @@ where
     loop {
         let cx = Context::new(core, job.role, job.origin.clone(), attempt);
         cx.queue_all(&touched).await;
-        let answer = match AssertUnwindSafe(handler(&cx)).catch_unwind().await {
+        let answer = match AssertUnwindSafe(work.run(&cx)).catch_unwind().await {
             Ok(answer) => answer,
             Err(panic) => Answer::Failed(panicked(&*panic)),
         };

@@ -3,9 +3,12 @@
 //! A saga is a model with an impl block under `#[saga]`; its steps run top to bottom. The macro writes a list of
 //! [`Step`]s, `machine` decides what a start, a reply, or a timeout means, and every transition is a unit of work.
 
-mod flow;
+pub(crate) mod flow;
 pub(crate) mod machine;
+#[cfg(test)]
+mod machine_tests;
 mod proof;
+pub(crate) mod run;
 
 use std::{any::TypeId, fmt, sync::Arc, time::Duration};
 

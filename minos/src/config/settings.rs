@@ -1,0 +1,205 @@
+//! The settings and their defaults.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+/// Every setting of a process, or of one service in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Where events and everything else of a service are kept.
+    pub database: Database,
+    /// How services reach each other.
+    pub broker: Broker,
+    /// The HTTP door.
+    pub http: Http,
+    /// How work is run.
+    pub runtime: Runtime,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// Where events and everything else of a service are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Database {
+    /// Which database.
+    pub url: DatabaseUrl,
+    /// How many connections read at the same time.
+    pub pool: u32,
+}
+
+/// Which database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DatabaseUrl {
+    /// `memory://`: in memory, for tests; nothing survives the process.
+    Memory,
+    /// `sqlite://path`: an SQLite file. A relative path starts at the working directory.
+    Sqlite(PathBuf),
+}
+
+/// How services reach each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Broker {
+    /// Which broker.
+    pub url: BrokerUrl,
+    /// How many partitions a new topic gets: so many messages of one topic may be handled at once.
+    pub partitions: u32,
+}
+
+/// Which broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BrokerUrl {
+    /// `memory://`: in memory, for tests; it reaches the services of this process.
+    Memory,
+    /// `local://path`: the embedded broker, a file that all processes of this machine share.
+    Local(PathBuf),
+}
+
+/// The HTTP door.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Http {
+    /// Where it listens.
+    pub bind: Bind,
+    /// The largest body that is read, in bytes.
+    pub body_limit: usize,
+    /// Threads that read requests and write answers; [`None`] for one per core.
+    pub workers: Option<usize>,
+    /// Whether the `user` header is believed. Only behind a gateway that sets it and that nobody can go around.
+    pub trust_identity_headers: bool,
+}
+
+/// Where a door listens: a host and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    /// An address or a name; an IPv6 address without brackets.
+    pub host: String,
+    /// The port; zero for any free one.
+    pub port: u16,
+}
+
+/// How work is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Runtime {
+    /// How long a stop may take before what still runs is dropped.
+    pub stop_grace: Duration,
+    /// How many messages a service handles at once.
+    pub concurrency: usize,
+    /// How often a message that fails is tried again before it is parked.
+    pub retries: u32,
+    /// How often a handler runs for one message because what it read had moved.
+    pub reruns: u32,
+}
+
+/// What is logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Log {
+    /// A level, or directives such as `info,minos=debug`.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: DatabaseUrl::Sqlite(PathBuf::from("data/{service}.db")),
+            pool: 8,
+        }
+    }
+}
+
+impl Default for Broker {
+    fn default() -> Self {
+        Self {
+            url: BrokerUrl::Local(PathBuf::from("data/broker.db")),
+            partitions: 8,
+        }
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            bind: Bind {
+                host: "127.0.0.1".to_owned(),
+                port: 4545,
+            },
+            body_limit: 1024 * 1024,
+            workers: None,
+            trust_identity_headers: false,
+        }
+    }
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self {
+            stop_grace: Duration::from_secs(5),
+            concurrency: 16,
+            retries: 8,
+            reruns: 16,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Text,
+        }
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DatabaseUrl::Memory => f.write_str("memory://"),
+            DatabaseUrl::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for BrokerUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BrokerUrl::Memory => f.write_str("memory://"),
+            BrokerUrl::Local(path) => write!(f, "local://{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Display for Bind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        })
+    }
+}

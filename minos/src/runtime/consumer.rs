@@ -1,0 +1,187 @@
+//! From the broker to handlers and sagas.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use tracing::error;
+
+use super::{
+    Stop,
+    handle::Handler,
+    keyed::{Keyed, Offsets},
+    sagas,
+};
+use crate::{
+    broker::{Broker, Delivery, Origin},
+    enroute::{Door, Handlers},
+    error::Result,
+    health::Health,
+    message::{Kind, Message, replies_topic},
+    store::{DeadLetter, InboxMark, UnitOfWork},
+};
+
+/// How many deliveries are unfinished at most; then the broker is not asked for more.
+const WINDOW: usize = 512;
+
+/// Consumes one service's topics.
+#[derive(Debug, Clone)]
+pub(crate) struct Consumer {
+    pub(crate) handler: Handler,
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) name: String,
+    pub(crate) topics: Vec<String>,
+    pub(crate) concurrency: usize,
+}
+
+/// The topics of a service: its commands and queries, the events of other services, the replies to its sagas.
+pub(crate) fn topics(
+    service: &str,
+    handlers: &[Handlers],
+    own: &BTreeSet<&'static str>,
+    has_sagas: bool,
+) -> Vec<String> {
+    let read = |door: &Door| match door {
+        Door::Command { topic } | Door::Query { topic } => Some((*topic).to_owned()),
+        Door::Event { topic, .. } if !own.contains(topic) => Some((*topic).to_owned()),
+        Door::Event { .. } | Door::Http { .. } => None,
+    };
+    let routes = handlers.iter().flat_map(|h| &h.routes);
+    let mut topics: BTreeSet<String> = routes.filter_map(|r| read(&r.door)).collect();
+    if has_sagas {
+        topics.insert(replies_topic(service));
+    }
+    topics.into_iter().collect()
+}
+
+impl Consumer {
+    pub(crate) async fn run(self, stop: Stop) -> Result<()> {
+        self.broker.ensure_topics(&self.topics).await?;
+        let mut subscription = self
+            .broker
+            .subscribe(&self.handler.core.name, &self.topics)
+            .await?;
+        self.health.up(&self.name);
+        let mut keyed: Keyed<Delivery> = Keyed::new(self.concurrency);
+        let mut offsets = Offsets::default();
+        let (done_tx, mut done_rx) = tokio::sync::mpsc::unbounded_channel::<Origin>();
+        let service = Arc::new(self.clone());
+        loop {
+            keyed.start(|delivery| {
+                let (service, done) = (service.clone(), done_tx.clone());
+                async move {
+                    service.deliver(&delivery).await?;
+                    // The receiver lives as long as this loop.
+                    let _ = done.send(delivery.origin);
+                    Ok(())
+                }
+            });
+            while let Ok(origin) = done_rx.try_recv() {
+                offsets.done(&origin);
+            }
+            let committable = offsets.take_committable();
+            if !committable.is_empty() {
+                subscription.commit(&committable).await?;
+            }
+            let room = WINDOW.saturating_sub(keyed.len());
+            if stop.stopped() && keyed.is_idle() {
+                return Ok(());
+            }
+            tokio::select! {
+                batch = subscription.next(room), if room > 0 && !stop.stopped() => {
+                    for delivery in batch? {
+                        offsets.delivered(&delivery.origin);
+                        keyed.push(key(&delivery), delivery);
+                    }
+                }
+                finished = keyed.finished() => finished?,
+                () = stop.wait(), if !stop.stopped() => {}
+            }
+        }
+    }
+
+    async fn deliver(&self, delivery: &Delivery) -> Result<()> {
+        let message = match &delivery.message {
+            Ok(message) => message,
+            Err(undecodable) => {
+                return self
+                    .park_bytes(delivery, &undecodable.text, &undecodable.reason)
+                    .await;
+            }
+        };
+        match message.kind {
+            Kind::Command | Kind::Query | Kind::Void => self.handler.request(message).await,
+            Kind::Reply => sagas::reply(&self.handler, message).await,
+            Kind::Event => {
+                for handlers in &*self.handler.handlers {
+                    if subscribes(handlers, message) {
+                        self.handler.event(handlers, message, false).await?;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Bytes that are no message are parked with their origin; they are in nobody's way.
+    async fn park_bytes(&self, delivery: &Delivery, text: &str, reason: &str) -> Result<()> {
+        let (core, origin) = (&self.handler.core, &delivery.origin);
+        error!(
+            topic = origin.topic,
+            partition = origin.partition,
+            offset = origin.offset,
+            reason,
+            "not a message"
+        );
+        let id = origin_id(origin);
+        let at = core.clock.now();
+        let mut unit = UnitOfWork::new(core.clock.new_uuid(), at);
+        let consumer = format!("parked:{}", core.name);
+        unit.inbox = Some(InboxMark {
+            consumer,
+            message: id,
+            outcome: None,
+        });
+        unit.dead_letters.push(DeadLetter {
+            id: core.clock.new_uuid(),
+            consumer: core.name.clone(),
+            key: id.to_string(),
+            message: Message {
+                id,
+                kind: Kind::Event,
+                topic: origin.topic.clone(),
+                name: "undecodable".to_owned(),
+                key: format!("{}/{}", origin.partition, origin.offset),
+                at,
+                headers: crate::message::Headers::default(),
+                payload: crate::payload::Payload::encode(text)?,
+            },
+            error: reason.to_owned(),
+            attempts: 0,
+            at,
+        });
+        match core.store.commit(unit).await {
+            Err(crate::store::Error::Duplicate { .. }) => Ok(()),
+            done => Ok(done?),
+        }
+    }
+}
+
+/// A stable id of a place in a topic, so that a redelivery is known.
+fn origin_id(origin: &Origin) -> uuid::Uuid {
+    let name = format!("{}/{}/{}", origin.topic, origin.partition, origin.offset);
+    uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, name.as_bytes())
+}
+
+/// Messages of one key of one topic stay in order.
+fn key(delivery: &Delivery) -> String {
+    match &delivery.message {
+        Ok(message) => format!("{}/{}", message.topic, message.key),
+        Err(_) => format!("{}/{}/?", delivery.origin.topic, delivery.origin.partition),
+    }
+}
+
+/// Whether an impl block reads this topic's events.
+pub(super) fn subscribes(handlers: &Handlers, message: &Message) -> bool {
+    let reads = |door: &Door| matches!(door, Door::Event { topic, .. } if *topic == message.topic);
+    handlers.routes.iter().any(|r| reads(&r.door))
+}

@@ -1,0 +1,33 @@
+//! What runs beside the handlers: relay, consumers, followers of the own log, sagas, and timers.
+
+mod consumer;
+mod follower;
+mod handle;
+mod keyed;
+mod relay;
+mod sagas;
+mod supervise;
+
+pub(crate) use self::{
+    consumer::{Consumer, topics},
+    follower::Follower,
+    handle::{Handler, Retries},
+    relay::Relay,
+    sagas::Due,
+    supervise::{Stop, Supervisor},
+};
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+
+/// The pause before a repetition: from `first`, doubled each time up to `most`, jittered by half.
+pub(crate) fn backoff(
+    clock: &dyn Clock,
+    repetition: u32,
+    first: Duration,
+    most: Duration,
+) -> Duration {
+    let full = first.saturating_mul(1 << repetition.min(16)).min(most);
+    full.mul_f64(0.5 + clock.chance() / 2.0)
+}

@@ -1,0 +1,360 @@
+//! Moves sagas and timers when they are due, and sagas when they are answered.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::task::JoinSet;
+use tracing::{error, warn};
+use uuid::Uuid;
+
+use super::{Stop, handle::Handler, relay::wait};
+use crate::{
+    clock::Clock,
+    context::{Context, Core, Job, Origin, Work, run},
+    enroute::{Answer, BoxFuture, Role},
+    error::{Failure, Kind, Result},
+    health::Health,
+    message::{Headers, Message, Outcome},
+    payload::Payload,
+    saga::{
+        LocalOutcome, StepEnd,
+        flow::Flow,
+        machine::{self, Env, Moved},
+        run::Run,
+    },
+    store::{self, InboxMark, SagaRow, UnitOfWork},
+};
+
+/// Who the inbox says handles replies.
+const CONSUMER: &str = "sagas";
+/// How many sagas and timers are looked at at once.
+const BATCH: u32 = 64;
+/// The longest pause between two looks: another process may have written.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Looks after what is due in one service.
+#[derive(Debug, Clone)]
+pub(crate) struct Due {
+    pub(crate) core: Arc<Core>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) name: String,
+    pub(crate) concurrency: usize,
+}
+
+impl Due {
+    pub(crate) async fn run(self, stop: Stop) -> Result<()> {
+        let mut changes = self.core.store.changes();
+        let mut running: JoinSet<(Uuid, Result<()>)> = JoinSet::new();
+        let mut busy: HashSet<Uuid> = HashSet::new();
+        self.health.up(&self.name);
+        while !stop.stopped() {
+            changes.mark_unchanged();
+            let now = self.core.clock.now();
+            let fired = self.fire_timers().await?;
+            let mut started = false;
+            for row in self.core.store.due_sagas(now, BATCH).await? {
+                if busy.len() >= self.concurrency || !busy.insert(row.id) {
+                    continue;
+                }
+                started = true;
+                let core = self.core.clone();
+                running.spawn(async move { (row.id, drive(&core, row).await) });
+            }
+            let pause = self.pause(busy.is_empty()).await?;
+            tokio::select! {
+                Some(finished) = running.join_next() => {
+                    match finished {
+                        Ok((id, outcome)) => {
+                            busy.remove(&id);
+                            if let Err(e) = outcome {
+                                error!(saga = %id, error = ?e, "a saga could not move; it is tried again");
+                                stop.sleep(Duration::from_millis(200)).await;
+                            }
+                        }
+                        // A panic inside a transition: which saga is unknown, so all may be tried again.
+                        Err(e) => {
+                            error!(error = %e, "a transition panicked");
+                            busy.clear();
+                        }
+                    }
+                }
+                () = wait(&mut changes, &stop, pause), if !started && !fired => {}
+                () = std::future::ready(()), if fired => {}
+            }
+        }
+        while running.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    /// Until the next saga or timer is due, but not longer than the poll.
+    async fn pause(&self, idle: bool) -> Result<Duration> {
+        let next = self.core.store.next_due().await?;
+        let until = next.map(|at| (at - self.core.clock.now()).to_std().unwrap_or_default());
+        // What is due now is being worked on; its end wakes the loop.
+        let least = if idle { Duration::from_millis(5) } else { POLL };
+        Ok(until.unwrap_or(POLL).clamp(least, POLL))
+    }
+
+    /// Sends what timers are due; `true` if there were any.
+    async fn fire_timers(&self) -> Result<bool> {
+        let timers = self
+            .core
+            .store
+            .due_timers(self.core.clock.now(), BATCH)
+            .await?;
+        let any = !timers.is_empty();
+        for timer in timers {
+            let mut unit = UnitOfWork::new(self.core.clock.new_uuid(), self.core.clock.now());
+            unit.fired.push(timer.id);
+            unit.outbox.push(timer.message);
+            match self.core.store.commit(unit).await {
+                // Another instance took it.
+                Ok(()) | Err(store::Error::Moved { .. }) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+        Ok(any)
+    }
+}
+
+/// Moves one saga that is due: its local step, or what the time means for it.
+async fn drive(core: &Arc<Core>, row: SagaRow) -> Result<()> {
+    let Some(flow) = core.sagas.get(row.name.as_str()) else {
+        let why = format!("this service no longer has a saga `{}`", row.name);
+        return settle(commit(core, machine::abandon(row, &why, core.clock.now()), None).await);
+    };
+    let run = match Run::of(&row) {
+        Ok(run) => run,
+        Err(e) => {
+            let moved = machine::abandon(row, &e.to_string(), core.clock.now());
+            return settle(commit(core, moved, None).await);
+        }
+    };
+    if let Some((step, undo)) = machine::local_step(&**flow, &run, core.clock.now()) {
+        return local(core, &**flow, row, run, (step, undo)).await;
+    }
+    let moved = machine::due(&**flow, row, &env(core, None))?;
+    settle(commit(core, moved, None).await)
+}
+
+/// A local step, or a local compensation; its outcome waits for the seal.
+struct LocalStep<'r> {
+    flow: &'r dyn Flow,
+    step: usize,
+    undo: bool,
+    state: &'r Payload,
+    outcome: Mutex<Option<Result<LocalOutcome>>>,
+}
+
+impl Work for LocalStep<'_> {
+    fn run<'a>(&'a self, cx: &'a Context) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            let ran = self.flow.run(self.step, self.undo, self.state, cx).await;
+            let done = matches!(
+                ran,
+                Ok(LocalOutcome {
+                    end: StepEnd::Done,
+                    ..
+                })
+            );
+            *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(ran);
+            if done {
+                Answer::Done {
+                    status: 204,
+                    body: None,
+                }
+            } else {
+                // What a failed step did is not kept; the transition is.
+                Answer::Failed(Failure::new(Kind::Internal, "the step failed"))
+            }
+        })
+    }
+}
+
+impl LocalStep<'_> {
+    /// How it ended; a panic left nothing behind.
+    fn take(&self, answer: &Answer) -> Result<LocalOutcome> {
+        self.outcome
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .unwrap_or_else(|| {
+                let text = match answer {
+                    Answer::Failed(failure) => failure.to_string(),
+                    Answer::Done { .. } | Answer::Refused(_) => "the step did not run".to_owned(),
+                };
+                let end = StepEnd::Failed(Failure::new(Kind::Internal, text));
+                Ok(LocalOutcome {
+                    end,
+                    state: self.state.clone(),
+                })
+            })
+    }
+}
+
+/// Runs a local step and the transition in one unit of work.
+async fn local(
+    core: &Arc<Core>,
+    flow: &dyn Flow,
+    row: SagaRow,
+    saga: Run,
+    (step, undo): (usize, bool),
+) -> Result<()> {
+    let origin = Origin {
+        message: None,
+        correlation: saga.correlation,
+        user: saga.user,
+    };
+    let work = LocalStep {
+        flow,
+        step,
+        undo,
+        state: &saga.state,
+        outcome: Mutex::new(None),
+    };
+    let mut broken = None;
+    let seal = |unit: &mut UnitOfWork, answer: &Answer| {
+        let moved = work
+            .take(answer)
+            .and_then(|ran| machine::local(flow, row.clone(), ran, &env(core, None)));
+        match moved {
+            Ok(moved) => add(unit, moved),
+            Err(e) => broken = Some(e),
+        }
+        broken.is_none()
+    };
+    let outcome = run(
+        core,
+        Job {
+            role: Role::Command,
+            origin,
+        },
+        &work,
+        seal,
+    )
+    .await;
+    match broken {
+        Some(e) => settle(
+            commit(
+                core,
+                machine::abandon(row, &e.to_string(), core.clock.now()),
+                None,
+            )
+            .await,
+        ),
+        None => settle(outcome.map(drop)),
+    }
+}
+
+/// Hands a reply to its saga.
+pub(super) async fn reply(handler: &Handler, message: &Message) -> Result<()> {
+    let core = &handler.core;
+    let (Some(id), Some(command), Some(status)) = (
+        message.headers.saga,
+        message.headers.command,
+        message.headers.status,
+    ) else {
+        return handler
+            .park(
+                CONSUMER,
+                message,
+                "a reply without saga, command, or status",
+                0,
+                &[],
+            )
+            .await;
+    };
+    let outcome = Outcome {
+        status,
+        payload: message.payload.clone(),
+    };
+    let mut looked = 0;
+    loop {
+        let Some(row) = core.store.saga(id).await? else {
+            // Its start may not be visible yet; after a while it never will.
+            looked += 1;
+            if looked >= handler.retries.attempts {
+                return handler
+                    .park(
+                        CONSUMER,
+                        message,
+                        "a reply for a saga that does not exist",
+                        looked,
+                        &[],
+                    )
+                    .await;
+            }
+            tokio::time::sleep(handler.retries.first).await;
+            continue;
+        };
+        let Some(flow) = core.sagas.get(row.name.as_str()) else {
+            let why = format!(
+                "a reply for a `{}`, which this service no longer has",
+                row.name
+            );
+            return handler.park(CONSUMER, message, &why, 0, &[]).await;
+        };
+        let moved = match machine::reply(
+            &**flow,
+            row,
+            command,
+            &outcome,
+            &env(core, Some(message.id)),
+        ) {
+            Ok(moved) => moved,
+            Err(e) => {
+                return handler
+                    .park(CONSUMER, message, &e.to_string(), 0, &[])
+                    .await;
+            }
+        };
+        match commit(core, moved, Some(message.id)).await {
+            Err(store::Error::Moved { .. }) => {
+                warn!(saga = %id, "a saga moved while it was answered; again")
+            }
+            Err(store::Error::Duplicate { .. }) => return Ok(()),
+            done => return Ok(done?),
+        }
+    }
+}
+
+async fn commit(core: &Core, moved: Moved, message: Option<Uuid>) -> store::Result<()> {
+    let mut unit = UnitOfWork::new(core.clock.new_uuid(), core.clock.now());
+    unit.inbox = message.map(|message| InboxMark {
+        consumer: CONSUMER.to_owned(),
+        message,
+        outcome: None,
+    });
+    add(&mut unit, moved);
+    core.store.commit(unit).await
+}
+
+fn add(unit: &mut UnitOfWork, moved: Moved) {
+    unit.sagas.push((moved.row, moved.history));
+    unit.outbox.extend(moved.messages);
+}
+
+/// Somebody else moved the saga first: that is as good.
+fn settle(outcome: store::Result<()>) -> Result<()> {
+    match outcome {
+        Err(store::Error::Moved { .. }) => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+fn env(core: &Core, causation: Option<Uuid>) -> Env<'_> {
+    let clock: &dyn Clock = &*core.clock;
+    let headers = Headers {
+        source: core.name.clone(),
+        causation,
+        ..Headers::default()
+    };
+    Env {
+        now: clock.now(),
+        clock,
+        headers,
+    }
+}
