@@ -34,31 +34,31 @@ use crate::{
     store::{Claim, Store, StreamId},
 };
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, PartialEq)]
 pub(super) struct CreateFoo {
     pub(super) text: String,
     pub(super) number: i32,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, PartialEq)]
 pub(super) struct Foo {
     pub(super) uuid: Uuid,
     pub(super) version: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, PartialEq)]
 struct FooPath {
     uuid: Uuid,
     #[serde(default)]
     limit: Option<u32>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, PartialEq)]
 struct Nap {
     millis: u64,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema, PartialEq)]
 pub(super) enum FooError {
     Exists { text: String },
 }
@@ -228,6 +228,7 @@ pub(super) fn app(store: &Arc<Fickle>, settings: config::Http) -> (App, Arc<Toy>
             resubmits: 2,
         },
         runtime: tokio::runtime::Handle::current(),
+        fatal: tokio::sync::watch::Sender::new(None),
     };
     let app = App {
         core: Arc::new(core),

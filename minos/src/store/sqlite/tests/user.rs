@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::{File, PATIENCE, adding, assert_whole, insist, stream};
 use crate::store::{
     Error, InboxMark, SqlTransaction, Store as _, UnitOfWork,
-    sqlite::{Options, Store, run},
+    sql::Backend,
+    sqlite::{Options, Store},
 };
 
 /// Runs a statement of the user and answers how many rows it gave.
@@ -18,7 +19,7 @@ async fn sql(transaction: &dyn SqlTransaction, sql: &'static str) -> Result<usiz
         .connection()
         .await
         .map_err(|e| format!("{e:?}"))?;
-    let mut answers = run(connection, sql.into_sql_str(), None, false);
+    let mut answers = sqlx::Sqlite::run(connection, sql.into_sql_str(), None, false);
     let mut rows = 0;
     while let Some(answer) = answers.recv().await {
         rows += usize::from(answer.map_err(|e| e.to_string())?.is_right());
@@ -283,13 +284,13 @@ async fn a_caller_who_stops_asking_does_not_keep_the_writer() {
     let transaction = store.begin().await.unwrap();
     let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20000) SELECT i FROM n";
     let connection = transaction.connection().await.unwrap();
-    let mut rows = run(connection, many.into_sql_str(), None, false);
+    let mut rows = sqlx::Sqlite::run(connection, many.into_sql_str(), None, false);
     rows.recv().await.unwrap().unwrap();
     timeout(PATIENCE, insist(&store, &stream())).await.unwrap();
     // An endless statement whose transaction is dropped.
     let transaction = store.begin().await.unwrap();
     let connection = transaction.connection().await.unwrap();
-    let endless = run(connection, ENDLESS.into_sql_str(), None, false);
+    let endless = sqlx::Sqlite::run(connection, ENDLESS.into_sql_str(), None, false);
     drop(transaction);
     timeout(PATIENCE, insist(&store, &stream())).await.unwrap();
     drop((rows, endless));
