@@ -99,9 +99,35 @@ fn compare(a: &Json, b: &Json) -> Option<Ordering> {
         (Json::String(a), Json::String(b)) => Some(a.cmp(b)),
         (Json::Number(a), Json::Number(b)) => match (a.as_i64(), b.as_i64()) {
             (Some(a), Some(b)) => Some(a.cmp(&b)),
-            _ => a.as_f64()?.partial_cmp(&b.as_f64()?),
+            (Some(a), None) => compare_mixed(a, b.as_f64()?),
+            (None, Some(b)) => compare_mixed(b, a.as_f64()?).map(Ordering::reverse),
+            (None, None) => a.as_f64()?.partial_cmp(&b.as_f64()?),
         },
         _ => None,
+    }
+}
+
+/// The order of a whole number and any other, by what they are worth: rounding the whole number to a float would
+/// make two neighbours equal to one float, and sorting needs an order.
+#[allow(clippy::cast_possible_truncation, reason = "the range is checked")]
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "equal whole parts below 2^53, or nothing behind the point"
+)]
+fn compare_mixed(a: i64, b: f64) -> Option<Ordering> {
+    const BEYOND: f64 = 9_223_372_036_854_775_808.0; // 2^63
+    if b.is_nan() {
+        None
+    } else if b >= BEYOND {
+        Some(Ordering::Less)
+    } else if b < -BEYOND {
+        Some(Ordering::Greater)
+    } else {
+        let whole = b as i64;
+        match a.cmp(&whole) {
+            Ordering::Equal => 0.0.partial_cmp(&b.fract()),
+            order => Some(order),
+        }
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! [`Store`] is the contract, `conformance` the suite that holds every backend to it.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+mod facts;
 mod find;
 pub mod memory;
 #[cfg(feature = "sqlite")]
@@ -135,7 +138,7 @@ pub struct SagaRow {
     pub id: Uuid,
     /// The saga's name.
     pub name: String,
-    /// Raised by one with every transition; the new value in a write.
+    /// One at the start, raised by one with every transition; the new value in a write.
     pub version: u64,
     /// Where it stands, such as `running`, `completed`, `compensated`, or `stuck`.
     pub status: String,
@@ -204,10 +207,10 @@ pub enum Error {
         /// Who has it.
         holder: Uuid,
     },
-    /// The saga moved, or the timer was taken by somebody else; nothing was written.
+    /// The saga moved, or the timer or dead letter was taken by somebody else; nothing was written.
     #[error("{what} {id} moved")]
     Moved {
-        /// `saga` or `timer`.
+        /// `saga`, `timer`, or `dead letter`.
         what: &'static str,
         /// Which.
         id: Uuid,

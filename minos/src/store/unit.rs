@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Guard, SagaRow, StreamId};
+use super::{Error, Guard, Result, SagaRow, StreamId};
 use crate::{
     message::{Headers, Message, Outcome},
     payload::Payload,
@@ -38,7 +38,7 @@ pub struct UnitOfWork {
     pub views: Vec<ViewWrite>,
     /// The messages that it parks.
     pub dead_letters: Vec<DeadLetter>,
-    /// The parked messages that it takes back.
+    /// The parked messages that it takes back. One that is parked again by the same unit keeps its place.
     pub revived: Vec<Uuid>,
 }
 
@@ -76,6 +76,32 @@ impl UnitOfWork {
             && self.views.is_empty()
             && self.dead_letters.is_empty()
             && self.revived.is_empty()
+    }
+
+    /// Refuses what no handler can have meant: every backend checks a unit against what is stored before it, so one
+    /// row must not be written twice by one unit.
+    pub(super) fn validate(&self) -> Result<()> {
+        let refuse = |why: String| Err(Error::Backend(why.into()));
+        for (at, write) in self.writes.iter().enumerate() {
+            if write.events.is_empty() {
+                return refuse(format!("a write of {} without an event", write.stream));
+            }
+            if self.writes[..at].iter().any(|w| w.stream == write.stream) {
+                return refuse(format!("two writes of {} in one unit", write.stream));
+            }
+        }
+        for (at, mark) in self.marks.iter().enumerate() {
+            let same = |m: &Mark| m.consumer == mark.consumer && m.stream == mark.stream;
+            if self.marks[..at].iter().any(same) {
+                return refuse(format!("two marks of {} in one unit", mark.stream));
+            }
+        }
+        for (at, (saga, _)) in self.sagas.iter().enumerate() {
+            if self.sagas[..at].iter().any(|(s, _)| s.id == saga.id) {
+                return refuse(format!("two transitions of saga {} in one unit", saga.id));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -145,6 +171,8 @@ pub struct NewEvent {
 }
 
 /// The value that an aggregate claims for a unique field.
+///
+/// Claiming gives up the value that the aggregate held for the field; deleting the aggregate gives up all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The field.

@@ -1,0 +1,98 @@
+//! Runs of sagas.
+
+use super::{Fixture, toy::*};
+use crate::store::{Error, SagaFilter, SagaRow, UnitOfWork};
+
+fn saga(name: &str, created: i64) -> SagaRow {
+    SagaRow {
+        id: id(),
+        name: name.to_owned(),
+        version: 1,
+        status: "running".to_owned(),
+        due_at: Some(at(created + 10)),
+        created_at: at(created),
+        updated_at: at(created),
+        body: json("{\"at\": \"ä\"}"),
+    }
+}
+
+fn moving(saga: &SagaRow, entries: &[&str]) -> UnitOfWork {
+    let entries = entries.iter().map(|e| json(*e)).collect();
+    UnitOfWork {
+        sagas: vec![(saga.clone(), entries)],
+        ..unit()
+    }
+}
+
+/// Of two that move a saga from one version, one wins; nothing of the other's unit is written.
+pub async fn saga_versions_fence(fixture: &dyn Fixture) {
+    let store = fixture.store().await;
+    let mut row = saga("Build", 0);
+    row.version = 2;
+    let early = store.commit(moving(&row, &[])).await;
+    assert!(matches!(early, Err(Error::Moved { .. })), "{early:?}");
+    row.version = 1;
+    store.commit(moving(&row, &["1"])).await.unwrap();
+    let twice = store.commit(moving(&row, &["1"])).await;
+    assert!(matches!(twice, Err(Error::Moved { .. })), "{twice:?}");
+
+    row.version = 2;
+    row.status = "completed".to_owned();
+    row.due_at = None;
+    row.updated_at = at(9);
+    let movers: Vec<_> = (0..16)
+        .map(|_| {
+            let mut unit = moving(&row, &["2", "3"]);
+            unit.writes = vec![write(&toy(), None, 1)];
+            let store = store.clone();
+            tokio::spawn(async move { store.commit(unit).await })
+        })
+        .collect();
+    let mut won = 0;
+    for mover in movers {
+        match tokio::time::timeout(PATIENCE, mover)
+            .await
+            .unwrap()
+            .unwrap()
+        {
+            Ok(()) => won += 1,
+            Err(Error::Moved { what, id }) => assert_eq!((what, id), ("saga", row.id)),
+            Err(e) => panic!("{e:?}"),
+        }
+    }
+    assert_eq!(won, 1);
+    log_has(&*store, 1).await;
+    assert_eq!(store.saga(row.id).await.unwrap(), Some(row.clone()));
+    let history = store.saga_history(row.id).await.unwrap();
+    assert_eq!(history, [json("1"), json("2"), json("3")]);
+    assert!(store.due_sagas(at(1000), 10).await.unwrap().is_empty());
+}
+
+/// Sagas are listed newest first, by status and by name.
+pub async fn sagas_are_listed_with_their_history(fixture: &dyn Fixture) {
+    let store = fixture.store().await;
+    let mut rows = vec![saga("A", 1), saga("B", 3), saga("A", 2), saga("B", 4)];
+    rows[1].status = "stuck".to_owned();
+    rows[2].status = "stuck".to_owned();
+    for row in &rows {
+        store.commit(moving(row, &["0"])).await.unwrap();
+    }
+    let list = |status: Option<&str>, name: Option<&str>, limit: u32| {
+        let filter = SagaFilter {
+            status: status.map(str::to_owned),
+            name: name.map(str::to_owned),
+            limit,
+        };
+        let store = store.clone();
+        async move { store.sagas(&filter).await.unwrap() }
+    };
+    let pick = |order: &[usize]| order.iter().map(|n| rows[*n].clone()).collect::<Vec<_>>();
+    assert_eq!(list(None, None, 10).await, pick(&[3, 1, 2, 0]));
+    assert_eq!(list(None, None, 2).await, pick(&[3, 1]));
+    assert_eq!(list(Some("stuck"), None, 10).await, pick(&[1, 2]));
+    assert_eq!(list(None, Some("A"), 10).await, pick(&[2, 0]));
+    assert_eq!(list(Some("stuck"), Some("A"), 10).await, pick(&[2]));
+    assert_eq!(list(Some("lost"), None, 10).await, pick(&[]));
+    assert_eq!(store.saga(id()).await.unwrap(), None);
+    assert!(store.saga_history(id()).await.unwrap().is_empty());
+}
