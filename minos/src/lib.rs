@@ -8,6 +8,8 @@ pub mod context;
 pub mod enroute;
 pub mod error;
 mod health;
+#[cfg(feature = "http")]
+mod http;
 pub mod message;
 pub mod model;
 mod payload;
