@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde::Serialize;
+use tokio::sync::watch;
 
 /// How one part of a service is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,18 +31,14 @@ pub(crate) enum State {
 pub(crate) struct Health {
     parts: Mutex<BTreeMap<String, State>>,
     stopping: AtomicBool,
+    changes: watch::Sender<()>,
 }
 
 impl Health {
     /// Says how a part is. A part is known from the first time on.
     pub(crate) fn set(&self, name: &str, state: State) {
-        let mut parts = self.lock();
-        match parts.get_mut(name) {
-            Some(known) => *known = state,
-            None => {
-                parts.insert(name.to_owned(), state);
-            }
-        }
+        self.lock().insert(name.to_owned(), state);
+        self.changes.send_replace(());
     }
 
     pub(crate) fn starting(&self, name: &str) {
@@ -69,6 +66,34 @@ impl Health {
     /// Whether all parts are up and it does not stop.
     pub(crate) fn ready(&self) -> bool {
         !self.is_stopping() && self.lock().values().all(|s| *s == State::Up)
+    }
+
+    /// Returns once it is ready.
+    pub(crate) async fn wait_ready(&self) {
+        let mut changes = self.changes.subscribe();
+        while !self.ready() {
+            // The sender lives as long as `self`.
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// What is not up; [`None`] when it is ready.
+    pub(crate) fn why_not_ready(&self) -> Option<String> {
+        if self.ready() {
+            return None;
+        }
+        let down = |(name, state): (&String, &State)| match state {
+            State::Up => None,
+            State::Starting => Some(format!("{name} is starting")),
+            State::Down { reason } => Some(format!("{name} is down: {reason}")),
+        };
+        let mut why: Vec<String> = self.lock().iter().filter_map(down).collect();
+        if self.is_stopping() {
+            why.push("it is stopping".to_owned());
+        }
+        Some(why.join(", "))
     }
 
     /// How each part is.

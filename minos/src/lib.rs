@@ -1,7 +1,16 @@
 //! Event-sourced microservices by annotating structs and impl blocks.
 
+#[cfg(all(
+    any(doc, doctest),
+    feature = "http",
+    feature = "local",
+    feature = "macros",
+    feature = "sqlite"
+))]
+pub mod _guide;
 pub mod aggregate;
 pub mod broker;
+mod check;
 pub mod clock;
 pub mod config;
 pub mod context;
@@ -10,6 +19,7 @@ pub mod error;
 mod health;
 #[cfg(feature = "http")]
 mod http;
+mod log;
 pub mod message;
 pub mod model;
 mod payload;
@@ -17,6 +27,9 @@ mod private;
 mod runtime;
 pub mod saga;
 pub mod store;
+mod service;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod view;
 
 pub use uuid::Uuid;
@@ -27,7 +40,11 @@ pub use crate::{
     error::{Error, Result},
     payload::Payload,
     private::__private,
+    service::{Builder, Running, run},
 };
+pub use chrono;
+#[cfg(feature = "sqlite")]
+pub use sqlx;
 #[cfg(feature = "macros")]
 pub use minos_macros::{
     aggregate, aggregate_ref, command_service, construct, contract, error_model, main, model,

@@ -1,6 +1,9 @@
 //! Types that Minos can send and store.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 use schemars::JsonSchema;
@@ -13,7 +16,10 @@ use uuid::Uuid;
     label = "not a type that minos can send or store",
     note = "add `#[model]` to `{Self}`"
 )]
-pub trait Model: Serialize + DeserializeOwned + JsonSchema + Clone + Send + Sync + 'static {}
+pub trait Model:
+    Serialize + DeserializeOwned + JsonSchema + Clone + Debug + PartialEq + Send + Sync + 'static
+{
+}
 
 macro_rules! models {
     ($($t:ty),* $(,)?) => { $(impl Model for $t {})* };

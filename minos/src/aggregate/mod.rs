@@ -15,7 +15,7 @@ pub use self::{
     reference::Ref,
     root::Root,
 };
-use crate::{context::Context, error::Result, model::Model};
+use crate::{context::Context, enroute::At, error::Result, model::Model};
 
 /// Something whose `Created`, `Updated`, and `Deleted` events can be read: an aggregate of this service, or the
 /// fields of another service's that this one cares about. `#[aggregate]` and `#[aggregate_ref]` write it.
@@ -29,6 +29,9 @@ pub trait Subject: Model {
     const NAME: &'static str;
     /// The fields that changed.
     type Diff: Model;
+    /// The names of the fields; empty if they are not known.
+    #[doc(hidden)]
+    const FIELDS: &'static [&'static str] = &[];
 }
 
 /// State that is kept as events. `#[aggregate]` writes it.
@@ -73,3 +76,28 @@ pub trait Aggregate: Subject + PartialEq {
         FindAggregates::new(cx, filter)
     }
 }
+
+/// One aggregate, as inventory collects it: the events of a service's own aggregates come from its own log.
+#[derive(Debug)]
+pub struct AggregateEntry {
+    /// Where it is declared: its crate is its service.
+    pub(crate) module: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) at: At,
+}
+
+impl AggregateEntry {
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn of<A: Aggregate>(module: &'static str, at: At) -> Self {
+        Self { module, name: A::NAME, at }
+    }
+
+    /// Whether the crate of this type declares it.
+    pub(crate) fn is_of<M: 'static>(&self) -> bool {
+        let of = |path: &'static str| path.split("::").next();
+        of(self.module) == of(std::any::type_name::<M>())
+    }
+}
+
+inventory::collect!(AggregateEntry);

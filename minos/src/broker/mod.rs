@@ -2,9 +2,13 @@
 //!
 //! [`Broker`] is the contract, `conformance` the suite that holds every backend to it.
 
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod memory;
+mod share;
+mod wire;
 
 use std::fmt;
 
@@ -93,24 +97,32 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// Publishes messages in their order: all are durable once this returns `Ok`.
     ///
     /// # Errors
-    /// After an error any part may have been published; publish the same batch again (consumers know duplicates
+    /// [`Error::NoTopic`] for a topic that was not created: nothing creates one by the way.
+    ///
+    /// After any error a part may have been published; publish the same batch again (consumers know duplicates
     /// by the message id).
     async fn publish(&self, messages: &[Message]) -> Result<()>;
 
     /// Joins a group: the members of one group share the partitions of the topics.
+    ///
+    /// # Errors
+    /// [`Error::NoTopic`] for a topic that was not created. A committed offset outside the log is an error as well,
+    /// here or in [`next`](Subscription::next): nothing is skipped without a word.
     async fn subscribe(&self, group: &str, topics: &[String]) -> Result<Box<dyn Subscription>>;
 
     /// Whether the broker can be reached.
     async fn health(&self) -> Result<()>;
 
-    /// Finishes and closes.
+    /// Finishes what was asked for, lets its members leave, and closes. Everything after it is
+    /// [`Error::Unavailable`], also in calls that wait.
     async fn close(&self);
 }
 
 /// One member of a group.
 ///
-/// It starts at the group's committed offsets, or at the beginning of a partition without one. Dropping it leaves
-/// the group; what was not committed goes to the next holder of the partition.
+/// It starts at the group's committed offsets, or at the beginning of a partition without one, and goes on after
+/// what it delivered. A partition that it lost and got again starts at the committed offset. Dropping it leaves the
+/// group; what was not committed goes to the next holder of the partition.
 #[async_trait]
 pub trait Subscription: fmt::Debug + Send {
     /// Waits for the next messages, at most `max`; in order within a partition.
@@ -121,6 +133,7 @@ pub trait Subscription: fmt::Debug + Send {
 
     /// Marks everything in these partitions up to and with the given offsets as done.
     ///
-    /// Offsets of a partition that moved to another member are ignored.
+    /// Offsets of a partition that moved to another member are ignored, and so are offsets above what this member
+    /// got of a partition: no commit skips a message that nobody saw. A lower offset never moves the group back.
     async fn commit(&mut self, done: &[Origin]) -> Result<()>;
 }

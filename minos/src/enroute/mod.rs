@@ -12,11 +12,18 @@ pub use self::{
     request::{Content, FromRaw, Raw, Request},
     route::{At, Door, Role, Route, RouteInfo},
 };
-pub(crate) use self::{registry::Handlers, route::BoxFuture};
+pub(crate) use self::{
+    registry::{Dispatch, Handlers},
+    route::BoxFuture,
+};
 #[doc(hidden)]
 pub mod private {
     pub use super::{
-        proof::{answers, named, refuses, takes, takes_event},
+        proof::{
+            IsCommand, IsEvent, IsQuery, OnCreated, OnDeleted, OnUpdated, command, command_terms,
+            construct, event, event_of_field, event_terms, hears, hears_field, http, query,
+            query_terms,
+        },
         registry::{Dispatch, Entry, Plain, Serves, plain},
         route::{BoxFuture, handle},
     };

@@ -1,7 +1,120 @@
 //! Questions that generated code asks rustc, so that the answer comes in our words at the user's types.
 
-use super::{Content, Outcome, Request};
-use crate::message::Contract;
+use std::{future::Future, marker::PhantomData};
+
+use super::{BoxFuture, Door, Outcome, Request};
+use crate::{
+    aggregate::{Created, Deleted, Subject, Updated},
+    error::Result,
+    message::Contract,
+    model::Model,
+};
+
+/// The door of a command.
+#[must_use]
+pub const fn command(topic: &'static str) -> Door {
+    Door::Command { topic }
+}
+
+/// The door of a query.
+#[must_use]
+pub const fn query(topic: &'static str) -> Door {
+    Door::Query { topic }
+}
+
+/// The door of an event.
+#[must_use]
+pub const fn event(topic: &'static str, name: &'static str) -> Door {
+    Door::Event {
+        topic,
+        name,
+        field: None,
+    }
+}
+
+/// The door of a change of one field.
+#[must_use]
+pub const fn event_of_field(topic: &'static str, name: &'static str, field: &'static str) -> Door {
+    Door::Event {
+        topic,
+        name,
+        field: Some(field),
+    }
+}
+
+/// The door of an HTTP request.
+#[must_use]
+pub const fn http(verb: &'static str, path: &'static str) -> Door {
+    Door::Http { verb, path }
+}
+
+/// The contract of a command. `#[contract]` writes it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the contract of a command",
+    label = "not a command",
+    note = "add `#[contract]` to `{Self}`, or write the topic as a literal: `command(\"..\")`"
+)]
+pub trait IsCommand: Contract {}
+
+/// The contract of a query. `#[contract(query)]` writes it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the contract of a query",
+    label = "not a query",
+    note = "add `#[contract(query)]` to `{Self}`, or write the topic as a literal: `query(\"..\")`"
+)]
+pub trait IsQuery: Contract {}
+
+/// The contract of an event. `#[contract(event)]` writes it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the contract of an event",
+    label = "not an event",
+    note = "add `#[contract(event)]` to `{Self}`, or name an event of an aggregate: `event(\"FooCreated\")`"
+)]
+pub trait IsEvent: Contract {}
+
+/// What a contract `C` promises, to be held against a handler: the reply `R` and the error `E`.
+///
+/// The promises are parameters of their own, so that a type which is no contract is one error and not four.
+#[derive(Debug)]
+pub struct Terms<C, R, E>(PhantomData<fn() -> (C, R, E)>);
+
+/// The terms of a command, if `name` is its name.
+#[must_use]
+pub const fn command_terms<C: IsCommand>(name: &str) -> Terms<C, C::Reply, C::Error> {
+    named::<C>(name);
+    Terms(PhantomData)
+}
+
+/// The terms of a query, if `name` is its name.
+#[must_use]
+pub const fn query_terms<C: IsQuery>(name: &str) -> Terms<C, C::Reply, C::Error> {
+    named::<C>(name);
+    Terms(PhantomData)
+}
+
+/// The terms of an event, if `name` is its name.
+#[must_use]
+pub const fn event_terms<C: IsEvent>(name: &str) -> Terms<C, C::Reply, C::Error> {
+    named::<C>(name);
+    Terms(PhantomData)
+}
+
+impl<C, R, E> Terms<C, R, E> {
+    /// The handler takes the contract's content.
+    #[must_use]
+    pub const fn takes<Q: Takes<C>>(self) -> Self {
+        self
+    }
+
+    /// The handler answers the contract's reply, and refuses with its error.
+    #[must_use]
+    pub const fn answers<O: Outcome<Ok: Answers<R>, Err: Refuses<E>>>(self) -> Self {
+        self
+    }
+
+    /// All was asked.
+    pub const fn hold(self) {}
+}
 
 #[diagnostic::on_unimplemented(
     message = "the handler of contract `{C}` takes `{Self}`",
@@ -26,38 +139,117 @@ impl<T> Answers<T> for T {}
 pub trait Refuses<Expected> {}
 impl<T> Refuses<T> for T {}
 
-/// The handler takes the contract's content.
-pub const fn takes<C: Contract, R: Takes<C>>() {}
-
-/// The handler answers the contract's reply.
-pub const fn answers<C: Contract, O: Outcome>()
-where
-    O::Ok: Answers<C::Reply>,
-{
-}
-
-/// The handler refuses with the contract's error.
-pub const fn refuses<C: Contract, O: Outcome>()
-where
-    O::Err: Refuses<C::Error>,
-{
-}
-
-/// The content of an event handler can be read.
-pub const fn takes_event<C: Content>() {}
-
 /// Fails to compile where a contract's wire name is not the one that the macro took from its type.
 #[allow(clippy::panic, reason = "evaluated by the compiler")]
-pub const fn named<C: Contract>(name: &str) {
-    let (a, b) = (C::NAME.as_bytes(), name.as_bytes());
-    let mut same = a.len() == b.len();
+#[track_caller]
+const fn named<C: Contract>(name: &str) {
+    assert!(
+        same(C::NAME, name),
+        "this contract has another name than its type: write the topic as `\"name\" = Type`"
+    );
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
     let mut i = 0;
-    while same && i < a.len() {
-        same = a[i] == b[i];
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
+
+/// `FooCreated`.
+#[derive(Debug)]
+pub enum OnCreated {}
+/// `FooUpdated`.
+#[derive(Debug)]
+pub enum OnUpdated {}
+/// `FooDeleted`.
+#[derive(Debug)]
+pub enum OnDeleted {}
+
+/// What the handler of an aggregate's event may take.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not fit this event",
+    label = "not what the event carries",
+    note = "`FooCreated` carries `Created<Foo>`, `FooUpdated` carries `Updated<Foo>`, `FooDeleted` carries `Deleted<Foo>`"
+)]
+pub trait Hears<Event> {
+    /// The aggregate that the type names, if it names one.
+    const AGGREGATE: Option<&'static str> = None;
+    /// The aggregate's fields, if they are known.
+    const FIELDS: &'static [&'static str] = &[];
+}
+
+macro_rules! hears {
+    ($($on:ident $event:ident),*) => { $(
+        impl<A: Subject, P> Hears<$on> for Request<$event<A>, P> {
+            const AGGREGATE: Option<&'static str> = Some(A::NAME);
+            const FIELDS: &'static [&'static str] = A::FIELDS;
+        }
+    )* };
+}
+hears!(OnCreated Created, OnUpdated Updated, OnDeleted Deleted);
+impl<Event, T: Model, P> Hears<Event> for Request<T, P> {}
+impl<Event, P> Hears<Event> for Request<(), P> {}
+
+/// The handler reads this event of this aggregate.
+#[allow(clippy::panic, reason = "evaluated by the compiler")]
+#[track_caller]
+pub const fn hears<R: Hears<Event>, Event>(aggregate: &str) {
+    if let Some(name) = R::AGGREGATE {
+        assert!(
+            same(name, aggregate),
+            "the event and the handler's type name two aggregates"
+        );
+    }
+}
+
+/// The aggregate has the field whose changes the handler reads.
+#[allow(clippy::panic, reason = "evaluated by the compiler")]
+#[track_caller]
+pub const fn hears_field<R: Hears<OnUpdated>>(field: &str) {
+    let mut i = 0;
+    while i < R::FIELDS.len() {
+        if same(R::FIELDS[i], field) {
+            return;
+        }
         i += 1;
     }
     assert!(
-        same,
-        "this contract has another name than its type: write the topic as `\"name\" = Type`"
+        R::FIELDS.is_empty(),
+        "the aggregate has no field of this name, so the event would never come"
     );
+}
+
+/// What a constructor may return.
+#[diagnostic::on_unimplemented(
+    message = "a constructor cannot return `{Self}`",
+    label = "expected `Result<Self>`",
+    note = "write `#[construct] async fn new(resources: &Resources) -> Result<Self>`"
+)]
+pub trait Built<S>: Send {
+    /// The service.
+    fn built(self) -> Result<S>;
+}
+
+impl<S: Send> Built<S> for Result<S> {
+    fn built(self) -> Result<S> {
+        self
+    }
+}
+
+/// Builds a service by its constructor.
+pub fn construct<'a, S, O, F>(constructor: F) -> BoxFuture<'a, Result<S>>
+where
+    O: Built<S> + 'a,
+    F: Future<Output = O> + Send + 'a,
+{
+    Box::pin(async move { constructor.await.built() })
 }

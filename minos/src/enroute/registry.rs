@@ -2,16 +2,17 @@
 
 use std::{
     any::{Any, TypeId},
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::Arc,
 };
 
 use super::{
-    Answer, Door, Raw, Role, RouteInfo,
+    Answer, At, Door, Raw, Role, RouteInfo,
     route::{BoxFuture, Route},
 };
 use crate::{
+    aggregate::AggregateEntry,
     context::Context,
     error::{Error, Kind, Result},
     saga::SagaEntry,
@@ -149,6 +150,7 @@ pub struct Service {
     name: &'static str,
     entries: Vec<&'static Entry>,
     sagas: Vec<&'static SagaEntry>,
+    aggregates: Vec<&'static AggregateEntry>,
     resources: Resources,
 }
 
@@ -195,10 +197,15 @@ impl Service {
             .filter(|e| (e.service)() == service)
             .collect();
         sagas.sort_by_key(|s| s.name);
+        let mut aggregates: Vec<_> = inventory::iter::<AggregateEntry>()
+            .filter(|e| e.is_of::<S>())
+            .collect();
+        aggregates.sort_by_key(|a| a.name);
         Self {
             name: S::NAME,
             entries,
             sagas,
+            aggregates,
             resources: Resources::default(),
         }
     }
@@ -228,6 +235,11 @@ impl Service {
 
     pub(crate) fn sagas(&self) -> &[&'static SagaEntry] {
         &self.sagas
+    }
+
+    /// The names of its own aggregates: their events are in its own log.
+    pub(crate) fn aggregates(&self) -> BTreeSet<&'static str> {
+        self.aggregates.iter().map(|a| a.name).collect()
     }
 
     /// Builds the values behind the handlers.
@@ -277,6 +289,30 @@ pub fn wiring_problems(services: &[Service]) -> Vec<String> {
                 None => {
                     claims.insert(claim, (service.name, route));
                 }
+            }
+        }
+    }
+    let mut owners: BTreeMap<&str, (&str, At)> = BTreeMap::new();
+    let mut sagas: BTreeMap<(&str, &str), At> = BTreeMap::new();
+    for service in services {
+        for aggregate in &service.aggregates {
+            let owner = (service.name, aggregate.at);
+            match owners.insert(aggregate.name, owner) {
+                Some((other, at)) if at != aggregate.at => problems.push(format!(
+                    "aggregate `{}` is declared twice: by `{other}` at {at} and by `{}` at {}; one service owns \
+                     an aggregate, the others read it with `#[aggregate_ref]`",
+                    aggregate.name, service.name, aggregate.at
+                )),
+                _ => {}
+            }
+        }
+        for saga in &service.sagas {
+            match sagas.insert((service.name, saga.name), saga.at) {
+                Some(at) if at != saga.at => problems.push(format!(
+                    "saga `{}` is declared twice in `{}`: at {at} and at {}",
+                    saga.name, service.name, saga.at
+                )),
+                _ => {}
             }
         }
     }

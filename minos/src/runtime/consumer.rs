@@ -40,18 +40,13 @@ pub(crate) fn topics(
     own: &BTreeSet<&'static str>,
     has_sagas: bool,
 ) -> Vec<String> {
-    let mut topics = BTreeSet::new();
-    for route in handlers.iter().flat_map(|h| &h.routes) {
-        match route.door {
-            Door::Command { topic } | Door::Query { topic } => {
-                drop(topics.insert(topic.to_owned()))
-            }
-            Door::Event { topic, .. } if !own.contains(topic) => {
-                drop(topics.insert(topic.to_owned()))
-            }
-            Door::Event { .. } | Door::Http { .. } => {}
-        }
-    }
+    let read = |door: &Door| match door {
+        Door::Command { topic } | Door::Query { topic } => Some((*topic).to_owned()),
+        Door::Event { topic, .. } if !own.contains(topic) => Some((*topic).to_owned()),
+        Door::Event { .. } | Door::Http { .. } => None,
+    };
+    let routes = handlers.iter().flat_map(|h| &h.routes);
+    let mut topics: BTreeSet<String> = routes.filter_map(|r| read(&r.door)).collect();
     if has_sagas {
         topics.insert(replies_topic(service));
     }

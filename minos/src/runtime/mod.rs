@@ -7,10 +7,13 @@ mod keyed;
 mod relay;
 mod sagas;
 mod supervise;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::{
     consumer::{Consumer, topics},
     follower::Follower,
+    handle::{Handler, Retries},
     relay::Relay,
     sagas::Due,
     supervise::{Stop, Supervisor},

@@ -180,69 +180,6 @@ impl<E: Refusal> LocalEnd for Result<(), E> {
     }
 }
 
-/// What a callback may return.
-#[diagnostic::on_unimplemented(
-    message = "a saga callback cannot return `{Self}`",
-    label = "not a verdict",
-    note = "return `()` to go on, a `Verdict`, or a `Result<Verdict>`"
-)]
-pub trait IntoVerdict {
-    /// The verdict.
-    fn into_verdict(self) -> Result<Verdict>;
-}
-
-impl IntoVerdict for () {
-    fn into_verdict(self) -> Result<Verdict> {
-        Ok(Verdict::Continue)
-    }
-}
-
-impl IntoVerdict for Verdict {
-    fn into_verdict(self) -> Result<Verdict> {
-        Ok(self)
-    }
-}
-
-impl IntoVerdict for Result<Verdict> {
-    fn into_verdict(self) -> Result<Verdict> {
-        self
-    }
-}
-
-#[diagnostic::on_unimplemented(
-    message = "this callback reads `{Self}`, the step replies `{Expected}`",
-    label = "expected `{Expected}`"
-)]
-pub trait Reads<Expected> {}
-impl<T> Reads<T> for T {}
-
-#[diagnostic::on_unimplemented(
-    message = "nobody reads the reply `{Self}` of this step",
-    label = "a reply nobody reads",
-    note = "add `on_success = ..` to the step, or `ignore_reply = \"reason\"`"
-)]
-pub trait NothingToRead {}
-impl NothingToRead for () {}
-
-#[diagnostic::on_unimplemented(
-    message = "this step has no compensation",
-    label = "a later step can fail, so `{Self}` must be undone",
-    note = "add `compensate = ..` or `no_compensation = \"reason\"`; steps that send a query need none"
-)]
-pub trait NeedsNoUndo {}
-
-/// The callback reads the reply of the step.
-pub const fn reads_reply<T: StepTarget, Got: Reads<T::Reply>>() {}
-
-/// The callback reads the error of the step.
-pub const fn reads_error<T: StepTarget, Got: Reads<T::Error>>() {}
-
-/// The reply of the step need not be read.
-pub const fn unread<T: StepTarget<Reply: NothingToRead>>() {}
-
-/// The step need not be undone.
-pub const fn needs_no_undo<T: NeedsNoUndo>() {}
-
 /// What the machine must know of a step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StepInfo {

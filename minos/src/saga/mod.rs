@@ -5,6 +5,9 @@
 
 pub(crate) mod flow;
 pub(crate) mod machine;
+#[cfg(test)]
+mod machine_tests;
+mod proof;
 pub(crate) mod run;
 
 use std::{any::TypeId, fmt, sync::Arc, time::Duration};
@@ -14,14 +17,17 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::flow::{Action, Callback, Outgoing, Step, StepEnd};
-pub(crate) use self::flow::{Flow, LocalOutcome, StepInfo};
+pub(crate) use self::flow::{Flow, LocalOutcome};
 use crate::{enroute::At, model::Model};
 
 #[doc(hidden)]
 pub mod private {
-    pub use super::flow::{
-        IntoVerdict, NeedsNoUndo, NothingToRead, Reads, local, needs_no_undo, reads_error,
-        reads_reply, send, unread,
+    pub use super::{
+        flow::{LocalEnd, local, send},
+        proof::{
+            IntoVerdict, NeedsNoUndo, NotNested, NothingToRead, Reads, ReadsError, Sends,
+            SendsCommand, SendsQuery, SendsSaga, Sent, sent, verdict,
+        },
     };
 }
 
@@ -79,7 +85,7 @@ pub trait StepTarget: Model {
     label = "not a saga",
     note = "put `#[saga]` on `impl {Self} {{ .. }}`"
 )]
-pub trait Saga: Model + StepTarget {
+pub trait Saga: StepTarget {
     /// The steps, in their order.
     const STEPS: &'static [Step<Self>];
     /// How long the whole may take before it is undone.

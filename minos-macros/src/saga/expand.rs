@@ -1,0 +1,159 @@
+//! From steps to data: a list of typed steps, and questions for rustc.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::{Type, spanned::Spanned as _};
+
+use super::{Callback, Model, Shape, Step, check};
+use crate::{
+    enroute::line,
+    syntax::{at, unraw},
+};
+
+/// `whole`: every step could be read, so that questions about a step among the others make sense.
+pub(super) fn expand(model: &Model, whole: bool) -> TokenStream {
+    let (me, name) = (&model.self_ty, &model.name);
+    let steps = model.steps.iter().map(step);
+    let questions = model
+        .steps
+        .iter()
+        .enumerate()
+        .map(|(i, step)| questions(step, whole && check::must_be_undone(model, i)));
+    let deadline = match model.deadline {
+        None => quote!(::core::option::Option::None),
+        Some(millis) => quote!(::core::option::Option::Some(
+            ::core::time::Duration::from_millis(#millis)
+        )),
+    };
+    let type_name = me.to_token_stream().to_string();
+    let (line, claim) = (line(me.span()), claim(model));
+    quote! {
+        const _: () = {
+            use ::minos::__private as __m;
+            type __Crate = crate::__put_minos_service_in_lib_rs;
+            #claim
+            #(#questions)*
+            impl __m::StepTarget for #me {
+                const KIND: __m::TargetKind = __m::TargetKind::Saga;
+                const NAME: &'static str = #name;
+                type Reply = Self;
+                type Error = __m::Never;
+            }
+            impl __m::Sends for #me {
+                type Kind = __m::SendsSaga;
+            }
+            impl __m::Saga for #me {
+                const STEPS: &'static [__m::Step<Self>] = &[#(#steps,)*];
+                const DEADLINE: ::core::option::Option<::core::time::Duration> = #deadline;
+                const AT: __m::At = __m::At::new(#type_name, ::core::file!(), #line);
+            }
+            __m::submit! { __m::SagaEntry::of::<__Crate, #me>() }
+        };
+    }
+}
+
+/// Two sagas of one crate that are stored under one name are "duplicate definitions".
+fn claim(model: &Model) -> TokenStream {
+    let name = model.name.replace(['.', '-'], "_");
+    let (claim, span) = (format_ident!("saga_{name}"), at(model.name_span));
+    let claim = Ident::new(&claim.to_string(), model.name_span);
+    quote_spanned! {span=>
+        #[allow(non_upper_case_globals, dead_code)]
+        impl __Crate { const #claim: () = (); }
+    }
+}
+
+fn step(step: &Step) -> TokenStream {
+    let (cfgs, name) = (&step.cfgs, step.name());
+    let (method, line) = (unraw(&step.ident), line(step.ident.span()));
+    let run = action(&step.ident, &step.shape);
+    let mut calls = TokenStream::new();
+    if let Shape::Remote { output } = &step.shape {
+        if let Some(callback) = &step.on_success {
+            calls.extend(read(output, "on_success", "reply", callback));
+        }
+        if let Some(callback) = &step.on_error {
+            calls.extend(read(output, "on_error", "error", callback));
+        }
+    }
+    if let Some((ident, shape)) = &step.compensate {
+        let action = action(ident, shape);
+        calls.extend(quote!(.compensate(#action)));
+    }
+    if let Some((millis, _)) = step.keys.timeout {
+        calls.extend(quote!(.timeout(#millis)));
+    }
+    if let Some(times) = step.keys.retry {
+        calls.extend(quote!(.retry(#times)));
+    }
+    if step.is_pivot() {
+        calls.extend(quote!(.pivot()));
+    }
+    quote! {
+        #(#cfgs)*
+        __m::Step::new(#name, __m::At::new(#method, ::core::file!(), #line), #run)#calls
+    }
+}
+
+/// Asks what a remote step sends. Asked with the same words at the same place again, rustc answers once.
+fn sent(output: &Type) -> TokenStream {
+    quote_spanned!(at(output.span())=> __m::sent::<#output>())
+}
+
+/// The type of a method that does not name one, at its name.
+fn output_of(ident: &Ident, output: Option<&Type>) -> TokenStream {
+    output.map_or_else(
+        || quote_spanned!(ident.span()=> ()),
+        ToTokens::to_token_stream,
+    )
+}
+
+fn action(ident: &Ident, shape: &Shape) -> TokenStream {
+    let span = at(ident.span());
+    match shape {
+        Shape::Remote { output } => {
+            let sent = sent(output);
+            quote_spanned!(span=> __m::Action::Remote(|__s| (#sent.send)(&Self::#ident(__s))))
+        }
+        Shape::Local {
+            context,
+            is_async,
+            output,
+        } => {
+            let output = output_of(ident, output.as_ref());
+            let cx = quote_spanned!(at(context.span())=> __cx);
+            let call = quote_spanned!(span=> Self::#ident(__s, #cx));
+            let future = if *is_async {
+                call
+            } else {
+                quote_spanned!(span=> async move { #call })
+            };
+            quote_spanned!(span=> __m::Action::Local(|__s, __cx| __m::local::<#output, _>(#future)))
+        }
+    }
+}
+
+fn read(output: &Type, key: &str, what: &str, callback: &Callback) -> TokenStream {
+    let (key, what) = (format_ident!("{key}"), format_ident!("{what}"));
+    let (ident, sent) = (&callback.ident, sent(output));
+    let returns = output_of(ident, callback.output.as_ref());
+    let argument = callback.reads.as_ref().map(|ty| {
+        let reader = quote_spanned!(at(ty.span())=> #sent.#what::<#ty>());
+        quote!((#reader)(__p)?)
+    });
+    let span = at(ident.span());
+    quote_spanned!(span=> .#key(|__s, __p| __m::verdict::<#returns>(Self::#ident(__s, #argument))))
+}
+
+/// What only rustc knows of a remote step.
+fn questions(step: &Step, must_be_undone: bool) -> TokenStream {
+    let Shape::Remote { output } = &step.shape else {
+        return TokenStream::new();
+    };
+    let (cfgs, sent, span) = (&step.cfgs, sent(output), at(output.span()));
+    let unread = step.keys.on_success.is_none() && step.keys.ignore_reply.is_none();
+    let unread = unread.then(|| quote_spanned!(span=> .unread()));
+    let undo = must_be_undone && !check::is_covered(step);
+    let undo = undo.then(|| quote_spanned!(span=> .needs_no_undo()));
+    quote_spanned!(span=> #(#cfgs)* const _: () = #sent.not_nested()#unread #undo.hold();)
+}

@@ -1,0 +1,140 @@
+//! `#[saga]`: the steps of a saga on the methods of an impl block.
+
+mod check;
+mod expand;
+mod parse;
+mod shape;
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use syn::{Attribute, Ident, Type};
+
+use crate::{
+    diag::Diagnostics,
+    syntax::{self, ImplBlock},
+};
+
+/// The arguments of `#[saga(..)]`.
+#[derive(Default)]
+struct Args {
+    /// Milliseconds.
+    deadline: Option<u64>,
+    name: Option<(String, Span)>,
+}
+
+/// A whole impl block.
+struct Model {
+    self_ty: Type,
+    name: String,
+    name_span: Span,
+    deadline: Option<u64>,
+    steps: Vec<Step>,
+}
+
+/// One step.
+struct Step {
+    ident: Ident,
+    cfgs: Vec<Attribute>,
+    keys: StepKeys,
+    shape: Shape,
+    on_success: Option<Callback>,
+    on_error: Option<Callback>,
+    compensate: Option<(Ident, Shape)>,
+}
+
+/// What stands in `#[step(..)]`.
+#[derive(Default)]
+struct StepKeys {
+    name: Option<(String, Span)>,
+    on_success: Option<Value>,
+    on_error: Option<Value>,
+    compensate: Option<Value>,
+    timeout: Option<(u64, Span)>,
+    retry: Option<u32>,
+    pivot: Option<Span>,
+    no_compensation: Option<Span>,
+    ignore_reply: Option<Span>,
+}
+
+/// A key that names a method.
+struct Value {
+    key: Ident,
+    method: Ident,
+}
+
+/// What a step or its compensation does, by the shape of its method.
+enum Shape {
+    /// It returns what to send.
+    Remote { output: Type },
+    /// It takes the context.
+    Local {
+        context: Type,
+        is_async: bool,
+        output: Option<Type>,
+    },
+}
+
+/// A method that reads an answer.
+struct Callback {
+    ident: Ident,
+    /// What it reads, if it reads anything.
+    reads: Option<Type>,
+    output: Option<Type>,
+}
+
+impl Step {
+    fn name(&self) -> String {
+        match &self.keys.name {
+            Some((name, _)) => name.clone(),
+            None => syntax::unraw(&self.ident),
+        }
+    }
+
+    fn is_pivot(&self) -> bool {
+        self.keys.pivot.is_some()
+    }
+
+    /// Whether it may end in anything but success.
+    fn can_fail(&self) -> bool {
+        match &self.shape {
+            Shape::Remote { .. } => true,
+            Shape::Local { output, .. } => output.is_some(),
+        }
+    }
+}
+
+pub(crate) fn saga(args: &TokenStream, item: &TokenStream, diag: &mut Diagnostics) -> TokenStream {
+    let args = parse::arguments(args, diag);
+    let Some(mut block) = ImplBlock::parse(item, diag) else {
+        wrong_item(item, diag);
+        return item.clone();
+    };
+    let fits = check::check_block(&block, diag);
+    let before = diag.len();
+    let (steps, any) = parse::steps(&mut block, diag);
+    if !any && diag.len() == before {
+        check::no_steps(&block.self_ty, diag);
+    }
+    if !fits {
+        return quote!(#block);
+    }
+    let model = parse::model(&block, args, steps);
+    // A step that cannot be read is missing from the list: what the rest means together is not known.
+    if diag.len() == before {
+        check::check(&model, diag);
+    }
+    let expansion = expand::expand(&model, diag.len() == before);
+    quote!(#block #expansion)
+}
+
+fn wrong_item(item: &TokenStream, diag: &mut Diagnostics) {
+    if let Some((token, what)) = syntax::item_kind(item)
+        && what != "an `impl` block"
+    {
+        diag.error(
+            token.span(),
+            format_args!("`#[saga]` goes on an `impl` block, found {what}"),
+        )
+        .help("keep the struct as the saga's state under `#[model]`, and put `#[saga]` on its `impl` block");
+    }
+}

@@ -1,0 +1,349 @@
+//! The machine against every interleaving of commands, executions, answers, timeouts, and voids.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{
+    flow::{Compensation, Flow, LocalOutcome, Outgoing, StepEnd, StepInfo},
+    machine::{self, Env, Moved},
+    run::{Run, Waiting},
+};
+use crate::{
+    clock::Clock,
+    context::Context,
+    enroute::BoxFuture,
+    error::Result,
+    message::{Headers, Kind, Message, Outcome, Status},
+    payload::Payload,
+    saga::{TargetKind, Verdict},
+    store::SagaRow,
+};
+
+/// Ids that depend on nothing but how many were taken before.
+#[derive(Debug)]
+struct Ids(AtomicU64);
+
+impl Clock for Ids {
+    fn now(&self) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH
+    }
+
+    fn new_uuid(&self) -> Uuid {
+        Uuid::from_u128(self.0.fetch_add(1, Ordering::Relaxed).into())
+    }
+
+    fn chance(&self) -> f64 {
+        0.0
+    }
+}
+
+/// `A` and `B` at participants, each undone by `UndoA` and `UndoB`, and a local step if wanted.
+#[derive(Debug)]
+struct TestFlow {
+    steps: Vec<StepInfo>,
+}
+
+const NAMES: [(&str, &str); 2] = [("A", "UndoA"), ("B", "UndoB")];
+
+impl TestFlow {
+    fn new(retry: u32, pivot: bool) -> Self {
+        let step = |name| StepInfo {
+            name,
+            local: false,
+            compensation: Some(Compensation::Remote),
+            timeout: Some(Duration::from_secs(1)),
+            retry,
+            pivot: false,
+        };
+        let mut steps = vec![step("A"), step("B")];
+        steps[0].pivot = pivot;
+        if pivot {
+            steps[1].compensation = None;
+        }
+        Self { steps }
+    }
+}
+
+impl Flow for TestFlow {
+    fn name(&self) -> &'static str {
+        "Test"
+    }
+
+    fn deadline(&self) -> Option<Duration> {
+        None
+    }
+
+    fn steps(&self) -> Vec<StepInfo> {
+        self.steps.clone()
+    }
+
+    fn request(&self, step: usize, undo: bool, state: &Payload) -> Result<Outgoing> {
+        let (run, back) = NAMES[step];
+        let name = if undo { back } else { run };
+        Ok(Outgoing {
+            kind: TargetKind::Command,
+            name,
+            payload: state.clone(),
+        })
+    }
+
+    fn read(&self, _: usize, outcome: &Outcome, state: &Payload) -> Result<(Verdict, Payload)> {
+        let verdict = if outcome.status == Status::Done {
+            Verdict::Continue
+        } else {
+            Verdict::Compensate
+        };
+        Ok((verdict, state.clone()))
+    }
+
+    fn run<'a>(
+        &'a self,
+        _: usize,
+        _: bool,
+        state: &'a Payload,
+        _: &'a Context,
+    ) -> BoxFuture<'a, Result<LocalOutcome>> {
+        Box::pin(async move {
+            Ok(LocalOutcome {
+                end: StepEnd::Done,
+                state: state.clone(),
+            })
+        })
+    }
+}
+
+/// Saga, participant, and what is between them.
+#[derive(Debug, Clone)]
+struct World {
+    row: SagaRow,
+    ids: u64,
+    flying: Vec<Message>,
+    /// The participant's inbox.
+    inbox: BTreeMap<Uuid, Outcome>,
+    /// How often each command took effect.
+    effects: BTreeMap<String, i32>,
+    timeouts: u32,
+    copies: u32,
+}
+
+impl World {
+    fn key(&self) -> String {
+        let mut flying: Vec<_> = self
+            .flying
+            .iter()
+            .map(|m| {
+                format!(
+                    "{:?} {} {:?} {:?}",
+                    m.kind, m.name, m.headers.command, m.headers.status
+                )
+            })
+            .collect();
+        flying.sort();
+        format!(
+            "{} {:?} {:?} {flying:?} {:?} {:?} {} {}",
+            self.row.status,
+            self.row.body,
+            self.row.due_at,
+            self.inbox,
+            self.effects,
+            self.timeouts,
+            self.copies
+        )
+    }
+
+    fn moves(&mut self, transition: impl FnOnce(&Env<'_>, SagaRow) -> Result<Moved>) {
+        let clock = Ids(AtomicU64::new(self.ids));
+        let env = Env {
+            now: clock.now(),
+            clock: &clock,
+            headers: Headers {
+                source: "s".into(),
+                ..Headers::default()
+            },
+        };
+        let moved = transition(&env, self.row.clone()).unwrap();
+        self.row = moved.row;
+        self.flying.extend(moved.messages);
+        self.ids = clock.0.load(Ordering::Relaxed);
+    }
+
+    /// The participant's framework: inbox first, then the handler, then the answer.
+    fn participant(&mut self, message: &Message, refuses: &BTreeSet<&str>) {
+        let command = message.command_id();
+        let outcome = self.inbox.get(&command).cloned().unwrap_or_else(|| {
+            let status = match message.kind {
+                Kind::Void => Status::Voided,
+                _ if refuses.contains(message.name.as_str()) => Status::Refused,
+                _ => {
+                    *self.effects.entry(message.name.clone()).or_default() += 1;
+                    Status::Done
+                }
+            };
+            Outcome {
+                status,
+                payload: Payload::null(),
+            }
+        });
+        self.inbox.insert(command, outcome.clone());
+        let headers = Headers {
+            command: Some(command),
+            status: Some(outcome.status),
+            ..message.headers.clone()
+        };
+        let id = Uuid::from_u128(u128::from(self.ids));
+        self.ids += 1;
+        self.flying.push(Message {
+            id,
+            kind: Kind::Reply,
+            headers,
+            ..message.clone()
+        });
+    }
+
+    fn deliver(&mut self, flow: &TestFlow, message: &Message, refuses: &BTreeSet<&str>) {
+        if message.kind != Kind::Reply {
+            return self.participant(message, refuses);
+        }
+        let (command, status) = (
+            message.headers.command.unwrap(),
+            message.headers.status.unwrap(),
+        );
+        let outcome = Outcome {
+            status,
+            payload: Payload::null(),
+        };
+        self.moves(|env, row| machine::reply(flow, row, command, &outcome, env));
+    }
+
+    fn ended(&self) -> bool {
+        ["completed", "compensated", "stuck"].contains(&self.row.status.as_str())
+    }
+
+    fn effect(&self, name: &str) -> i32 {
+        self.effects.get(name).copied().unwrap_or_default()
+    }
+}
+
+/// Walks through every interleaving; answers the ends that were reached, each checked.
+fn explore(
+    flow: &TestFlow,
+    refuses: &[&str],
+    timeouts: u32,
+    copies: u32,
+) -> (BTreeSet<String>, usize) {
+    let refuses: BTreeSet<&str> = refuses.iter().copied().collect();
+    let clock = Ids(AtomicU64::new(1000));
+    let env = Env {
+        now: clock.now(),
+        clock: &clock,
+        headers: Headers {
+            source: "s".into(),
+            ..Headers::default()
+        },
+    };
+    let moved = machine::start(flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let world = World {
+        row: moved.row,
+        ids: clock.0.load(Ordering::Relaxed),
+        flying: moved.messages,
+        inbox: BTreeMap::new(),
+        effects: BTreeMap::new(),
+        timeouts,
+        copies,
+    };
+    let (mut seen, mut todo, mut ends) = (HashSet::new(), vec![world], BTreeSet::new());
+    while let Some(world) = todo.pop() {
+        if !seen.insert(world.key()) {
+            continue;
+        }
+        if world.flying.is_empty() && world.ended() {
+            check(&world);
+            ends.insert(world.row.status.clone());
+            continue;
+        }
+        for i in 0..world.flying.len() {
+            let mut next = world.clone();
+            let message = next.flying.remove(i);
+            next.deliver(flow, &message, &refuses);
+            todo.push(next.clone());
+            if next.copies > 0 {
+                next.copies -= 1;
+                next.flying.push(message);
+                todo.push(next);
+            }
+        }
+        // Time passes while something is under way, or because nothing is.
+        let forced = world.flying.is_empty();
+        if world.row.due_at.is_some() && (world.timeouts > 0 || forced) {
+            let mut next = world.clone();
+            next.timeouts = next.timeouts.saturating_sub(1);
+            next.moves(|env, row| machine::due(flow, row, env));
+            todo.push(next);
+        }
+    }
+    (ends, seen.len())
+}
+
+fn check(world: &World) {
+    for (run, back) in NAMES {
+        let (did, undid) = (world.effect(run), world.effect(back));
+        let left = did - undid;
+        assert!(
+            did <= 1 || undid > 0,
+            "{run} took effect {did} times: {world:#?}"
+        );
+        match world.row.status.as_str() {
+            "completed" => assert_eq!(left, 1, "{run}: {world:#?}"),
+            "compensated" => assert_eq!(left, 0, "{run}: {world:#?}"),
+            _ => {}
+        }
+    }
+    let run = Run::of(&world.row).unwrap();
+    assert!(
+        run.execution.is_none_or(|e| e.waiting != Waiting::Local),
+        "{world:#?}"
+    );
+}
+
+#[test]
+fn every_interleaving_of_two_steps_ends_with_an_effect_exactly_if_completed() {
+    let (ends, states) = explore(&TestFlow::new(1, false), &[], 2, 1);
+    assert_eq!(
+        ends,
+        BTreeSet::from(["completed".to_owned(), "compensated".to_owned()])
+    );
+    assert!(states > 1000, "only {states} states");
+    println!("{states} states");
+}
+
+#[test]
+fn every_interleaving_of_a_refused_second_step_ends_compensated() {
+    let (ends, states) = explore(&TestFlow::new(0, false), &["B"], 2, 1);
+    assert_eq!(ends, BTreeSet::from(["compensated".to_owned()]));
+    assert!(states > 300, "only {states} states");
+}
+
+#[test]
+fn after_the_pivot_every_interleaving_goes_forward() {
+    let (ends, _) = explore(&TestFlow::new(1, true), &[], 2, 1);
+    assert!(ends.contains("completed"));
+    assert!(!ends.contains("stuck"));
+}
+
+#[test]
+fn a_step_after_the_pivot_that_is_always_refused_leaves_the_saga_stuck() {
+    let (ends, _) = explore(&TestFlow::new(0, true), &["B"], 0, 0);
+    assert_eq!(ends, BTreeSet::from(["stuck".to_owned()]));
+}
+
+#[test]
+fn a_compensation_that_is_always_refused_leaves_the_saga_stuck() {
+    let (ends, _) = explore(&TestFlow::new(0, false), &["B", "UndoA"], 0, 0);
+    assert_eq!(ends, BTreeSet::from(["stuck".to_owned()]));
+}

@@ -1,0 +1,192 @@
+//! One service in its starting order, and its parts for the stop.
+
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::sync::watch;
+use tracing::info;
+
+use super::{Builder, Running, http, local, sqlite};
+use crate::{
+    broker::Broker,
+    clock::Clock,
+    config::{BrokerUrl, Config, DatabaseUrl, ServiceConfig},
+    context::{Core, Limits, Slots},
+    enroute::{self, Handlers, Service},
+    error::Result,
+    health::Health,
+    runtime::{Consumer, Due, Follower, Handler, Relay, Retries, Supervisor, topics},
+    store::Store,
+};
+
+/// A service that runs.
+pub(super) struct Up {
+    pub(super) name: String,
+    pub(super) health: Arc<Health>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) core: Arc<Core>,
+    pub(super) door: http::Door,
+    /// Consumers, followers, and sagas.
+    pub(super) workers: Supervisor,
+    /// The relay: it stops once nothing more is written.
+    pub(super) relay: Supervisor,
+}
+
+impl Up {
+    pub(super) fn address(&self) -> Option<SocketAddr> {
+        self.door.address()
+    }
+}
+
+pub(super) async fn start(builder: Builder) -> Result<Running> {
+    let Builder {
+        services,
+        config,
+        clock,
+        wrap_store,
+        wrap_broker,
+    } = builder;
+    let names: Vec<&str> = services.iter().map(Service::name).collect();
+    let configs = config.for_services(&names)?;
+    let mut broker = open_broker(&config, &clock).await?;
+    if let Some(wrap) = wrap_broker {
+        broker = wrap(broker);
+    }
+    let fatal = watch::Sender::new(None);
+    let mut up = Vec::with_capacity(services.len());
+    for (service, config) in services.iter().zip(&configs) {
+        let mut store = open_store(config).await?;
+        if let Some(wrap) = &wrap_store {
+            store = wrap(service.name(), store);
+        }
+        up.push(one(service, config, store, (&broker, &clock, &fatal)).await?);
+    }
+    Ok(Running {
+        services: up,
+        broker,
+        fatal,
+        grace: config.settings().runtime.stop_grace,
+    })
+}
+
+async fn open_store(config: &ServiceConfig) -> Result<Arc<dyn Store>> {
+    match &config.database.url {
+        DatabaseUrl::Memory => Ok(Arc::new(crate::store::memory::Store::new())),
+        DatabaseUrl::Sqlite(path) => sqlite::open(path, &config.database).await,
+    }
+}
+
+async fn open_broker(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Broker>> {
+    let settings = &config.settings().broker;
+    match &settings.url {
+        BrokerUrl::Memory => Ok(Arc::new(crate::broker::memory::Broker::with_partitions(
+            settings.partitions,
+        ))),
+        BrokerUrl::Local(path) => local::open(path, settings, clock).await,
+    }
+}
+
+async fn one(
+    service: &Service,
+    config: &ServiceConfig,
+    store: Arc<dyn Store>,
+    (broker, clock, fatal): (&Arc<dyn Broker>, &Arc<dyn Clock>, &watch::Sender<Option<String>>),
+) -> Result<Up> {
+    let name = service.name();
+    let health = Arc::new(Health::default());
+    let core = Arc::new(Core {
+        name: name.to_owned(),
+        store: store.clone(),
+        clock: clock.clone(),
+        slots: Slots::default(),
+        resources: service.resources().clone(),
+        sagas: service
+            .sagas()
+            .iter()
+            .map(|s| (s.name, (s.flow)()))
+            .collect(),
+        limits: Limits {
+            reruns: config.runtime.reruns,
+            ..Limits::default()
+        },
+        runtime: tokio::runtime::Handle::current(),
+        fatal: fatal.clone(),
+    });
+    let handlers: Arc<Vec<Handlers>> = Arc::new(service.build().await?);
+    let handler = Handler {
+        core: core.clone(),
+        handlers: handlers.clone(),
+        retries: Retries {
+            attempts: config.runtime.retries + 1,
+            first: Duration::from_millis(50),
+            most: Duration::from_secs(5),
+        },
+    };
+    let own = service.aggregates();
+    let concurrency = config.runtime.concurrency;
+
+    let mut relay = Supervisor::new(health.clone(), clock.clone());
+    let task = Relay {
+        core: core.clone(),
+        broker: broker.clone(),
+        health: health.clone(),
+        name: "relay".to_owned(),
+    };
+    relay.spawn("relay", move |stop| task.clone().run(stop));
+
+    let mut workers = Supervisor::new(health.clone(), clock.clone());
+    let topics = topics(name, &handlers, &own, !service.sagas().is_empty());
+    if !topics.is_empty() {
+        let name = "consumer";
+        let (handler, broker, health) = (handler.clone(), broker.clone(), health.clone());
+        let task = Consumer {
+            handler,
+            broker,
+            health,
+            name: name.to_owned(),
+            topics,
+            concurrency,
+        };
+        workers.spawn(name, move |stop| task.clone().run(stop));
+    }
+    for block in handlers.iter().filter(|h| follows(h, &own)) {
+        let name = format!("follower {}", block.name);
+        let (handler, handlers, health) = (handler.clone(), block.clone(), health.clone());
+        let task = Follower {
+            handler,
+            handlers,
+            health,
+            name: name.clone(),
+            concurrency,
+        };
+        workers.spawn(&name, move |stop| task.clone().run(stop));
+    }
+    let task = Due {
+        core: core.clone(),
+        health: health.clone(),
+        name: "sagas".to_owned(),
+        concurrency,
+    };
+    workers.spawn("sagas", move |stop| task.clone().run(stop));
+
+    health.starting("http");
+    let door = http::open(&core, &handlers, &health, &config.http).await?;
+    health.up("http");
+    if let Some(address) = door.address() {
+        info!(service = name, url = %format_args!("http://{address}"), "serving");
+    }
+    Ok(Up {
+        name: name.to_owned(),
+        health,
+        store,
+        core,
+        door,
+        workers,
+        relay,
+    })
+}
+
+/// Whether an impl block reads events of the service's own aggregates.
+fn follows(handlers: &Handlers, own: &BTreeSet<&'static str>) -> bool {
+    let reads = |door: &enroute::Door| matches!(door, enroute::Door::Event { topic, .. } if own.contains(topic));
+    handlers.routes.iter().any(|r| reads(&r.door))
+}
