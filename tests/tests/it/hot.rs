@@ -10,7 +10,8 @@ pub async fn trial(folder: &std::path::Path) -> Result<(Running, Client)> {
     let config = Config::default()
         .set("database.url", &format!("sqlite://{at}/{{service}}.db"))?
         .set("broker.url", &format!("local://{at}/broker.db"))?
-        .set("http.bind", "127.0.0.1:0")?;
+        .set("http.bind", "127.0.0.1:0")?
+        .set("runtime.stop_grace", "2s")?;
     let running = Builder::new([minos_tests::service()]).config(config).start().await?;
     let client = Client::new(running.url("trial").ok_or("no door")?);
     Ok((running, client))

@@ -120,7 +120,8 @@ pub(super) async fn write(
     match script.run(connection).await {
         Ok(_) => Ok(()),
         Err(broken) => {
-            let at_commit = broken.done + 1 == broken.of && !fault::is_busy(&broken.error);
+            let definite = fault::is_busy(&broken.error) || fault::is_constraint(&broken.error);
+            let at_commit = broken.done + 1 == broken.of && !definite;
             // A connection whose thread is gone does not say how far it came.
             let gone = matches!(broken.error, sqlx::Error::WorkerCrashed);
             if at_commit || gone {

@@ -19,6 +19,11 @@ pub(super) fn is_io(error: &sqlx::Error) -> bool {
     matches!(code(error), Some(10))
 }
 
+/// A constraint that is checked late, such as a deferred foreign key of a user's table. The transaction stays open.
+pub(super) fn is_constraint(error: &sqlx::Error) -> bool {
+    matches!(code(error), Some(19))
+}
+
 /// An error after which nothing was written.
 pub(super) fn explain(error: sqlx::Error) -> Error {
     if let sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) = &error {
