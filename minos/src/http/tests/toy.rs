@@ -228,6 +228,7 @@ pub(super) fn app(store: &Arc<Fickle>, settings: config::Http) -> (App, Arc<Toy>
             resubmits: 2,
         },
         runtime: tokio::runtime::Handle::current(),
+        fatal: tokio::sync::watch::Sender::new(None),
     };
     let app = App {
         core: Arc::new(core),
