@@ -42,7 +42,12 @@ fn bare() -> String {
                 HttpResponse::Ok().json(json!({ "uuid": minos::Uuid::now_v7() }))
             };
             let app = move || App::new().route("/accounts", web::post().to(answer));
-            HttpServer::new(app).listen(listener).unwrap().run().await.unwrap();
+            HttpServer::new(app)
+                .listen(listener)
+                .unwrap()
+                .run()
+                .await
+                .unwrap();
         });
     });
     url
@@ -52,16 +57,31 @@ fn creates(c: &mut Criterion) {
     let runtime = Runtime::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path().display();
-    let config = Config::in_memory().set("database.url", &format!("sqlite://{at}/{{service}}.db")).unwrap();
-    let running = runtime.block_on(Builder::new([minos_benches::service()]).config(config).start()).unwrap();
-    let doors = [("minos, durable", format!("{}/accounts", running.url("bench").unwrap())), ("bare actix-web", bare())];
+    let config = Config::in_memory()
+        .set("database.url", &format!("sqlite://{at}/{{service}}.db"))
+        .unwrap();
+    let running = runtime
+        .block_on(
+            Builder::new([minos_benches::service()])
+                .config(config)
+                .start(),
+        )
+        .unwrap();
+    let doors = [
+        (
+            "minos, durable",
+            format!("{}/accounts", running.url("bench").unwrap()),
+        ),
+        ("bare actix-web", bare()),
+    ];
     let client = reqwest::Client::new();
     let mut group = c.benchmark_group("HTTP create");
     group.throughput(Throughput::Elements(N as u64));
     for tasks in TASKS {
         for (name, url) in &doors {
             group.bench_function(BenchmarkId::new(*name, tasks), |b| {
-                b.to_async(&runtime).iter(|| post(client.clone(), url.clone(), tasks));
+                b.to_async(&runtime)
+                    .iter(|| post(client.clone(), url.clone(), tasks));
             });
         }
     }

@@ -30,8 +30,16 @@ const N: usize = 256;
 
 async fn start(folder: &Path) -> Arc<Running> {
     let at = folder.display();
-    let config = Config::in_memory().set("database.url", &format!("sqlite://{at}/{{service}}.db")).unwrap();
-    Arc::new(Builder::new([minos_benches::service()]).config(config).start().await.unwrap())
+    let config = Config::in_memory()
+        .set("database.url", &format!("sqlite://{at}/{{service}}.db"))
+        .unwrap();
+    Arc::new(
+        Builder::new([minos_benches::service()])
+            .config(config)
+            .start()
+            .await
+            .unwrap(),
+    )
 }
 
 /// The floor's connection: the same settings as the store's.
@@ -110,9 +118,18 @@ fn creates(c: &mut Criterion) {
                 spread(tasks, move |_| {
                     let running = running.clone();
                     async move {
-                        let create = |cx| -> std::pin::Pin<Box<dyn Future<Output = _> + Send + '_>> {
-                            Box::pin(async move { Account::create(cx, Account { owner: owner(), balance: 0 }) })
-                        };
+                        let create =
+                            |cx| -> std::pin::Pin<Box<dyn Future<Output = _> + Send + '_>> {
+                                Box::pin(async move {
+                                    Account::create(
+                                        cx,
+                                        Account {
+                                            owner: owner(),
+                                            balance: 0,
+                                        },
+                                    )
+                                })
+                            };
                         running.unit("bench", create).await.unwrap();
                     }
                 })
@@ -126,7 +143,8 @@ fn creates(c: &mut Criterion) {
                     let connection = connection.clone();
                     async move {
                         let mut connection = connection.lock().await;
-                        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
+                        let mut transaction =
+                            connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
                         raw_create(&mut transaction).await;
                         transaction.commit().await.unwrap();
                     }
@@ -180,7 +198,14 @@ fn updates_and_reads(c: &mut Criterion) {
         for _ in 0..N {
             let create = |cx| -> std::pin::Pin<Box<dyn Future<Output = _> + Send + '_>> {
                 Box::pin(async move {
-                    Ok(Account::create(cx, Account { owner: owner(), balance: 0 })?.uuid())
+                    Ok(Account::create(
+                        cx,
+                        Account {
+                            owner: owner(),
+                            balance: 0,
+                        },
+                    )?
+                    .uuid())
                 })
             };
             ids.push(running.unit("bench", create).await.unwrap());
@@ -191,7 +216,12 @@ fn updates_and_reads(c: &mut Criterion) {
     runtime.block_on(async {
         let mut connection = connection.lock().await;
         for id in ids.iter() {
-            sqlx::query("insert into heads values (?, 1, ?, '{}')").bind(id).bind(id).execute(&mut *connection).await.unwrap();
+            sqlx::query("insert into heads values (?, 1, ?, '{}')")
+                .bind(id)
+                .bind(id)
+                .execute(&mut *connection)
+                .await
+                .unwrap();
         }
     });
     let mut group = c.benchmark_group("update");
@@ -260,7 +290,9 @@ fn updates_and_reads(c: &mut Criterion) {
                 spread(tasks, move |n| {
                     let (running, id) = (running.clone(), ids[n]);
                     async move {
-                        let get = running.unit("bench", move |cx| Box::pin(async move { Account::get(cx, id).await }));
+                        let get = running.unit("bench", move |cx| {
+                            Box::pin(async move { Account::get(cx, id).await })
+                        });
                         black_box(get.await.unwrap());
                     }
                 })
@@ -273,11 +305,12 @@ fn updates_and_reads(c: &mut Criterion) {
                     let (connection, id) = (connection.clone(), ids[n]);
                     async move {
                         let mut connection = connection.lock().await;
-                        let state: String = sqlx::query_scalar("select state from heads where id = ?")
-                            .bind(id)
-                            .fetch_one(&mut *connection)
-                            .await
-                            .unwrap();
+                        let state: String =
+                            sqlx::query_scalar("select state from heads where id = ?")
+                                .bind(id)
+                                .fetch_one(&mut *connection)
+                                .await
+                                .unwrap();
                         black_box(state);
                     }
                 })

@@ -43,6 +43,8 @@ impl Commands {
     #[enroute::rest::command("/accounts", "POST")]
     async fn open(&self, cx: &Context, request: Request<Open>) -> Result<AccountId> {
         let owner = request.into_content().owner;
-        Ok(AccountId { uuid: Account::create(cx, Account { owner, balance: 0 })?.uuid() })
+        Ok(AccountId {
+            uuid: Account::create(cx, Account { owner, balance: 0 })?.uuid(),
+        })
     }
 }

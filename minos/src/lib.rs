@@ -26,8 +26,8 @@ mod payload;
 mod private;
 mod runtime;
 pub mod saga;
-pub mod store;
 mod service;
+pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod view;
@@ -43,13 +43,13 @@ pub use crate::{
     service::{Builder, Running, run},
 };
 pub use chrono;
-#[cfg(feature = "sqlite")]
-pub use sqlx;
 #[cfg(feature = "macros")]
 pub use minos_macros::{
     aggregate, aggregate_ref, command_service, construct, contract, error_model, main, model,
     query_service, read_model, saga, step,
 };
+#[cfg(feature = "sqlite")]
+pub use sqlx;
 
 /// What a service crate uses: `use minos::prelude::*;`.
 pub mod prelude {

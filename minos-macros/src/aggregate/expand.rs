@@ -7,7 +7,7 @@ use syn::{DeriveInput, spanned::Spanned as _};
 use super::{Owner, State, diff};
 use crate::{
     data,
-    syntax::{at, unraw},
+    syntax::{at, line, unraw},
 };
 
 pub(super) fn expand(owner: Owner, state: &State, input: &DeriveInput) -> TokenStream {
@@ -89,13 +89,16 @@ fn aggregate_impl(state: &State) -> TokenStream {
     let unique = unique.map(|f| unraw(&f.ident));
     let idents = diff::idents(state);
     let stored: Vec<TokenStream> = state.fields.iter().map(stored).collect();
-    let (text, line) = (unraw(name), crate::enroute::line(name.span()));
+    let (text, line) = (unraw(name), line(name.span()));
+    let claim = format_ident!("aggregate_{text}", span = name.span());
+    let claim = quote_spanned!(at(name.span())=> const #claim: () = (););
     quote! {
+        type __Crate = crate::__put_minos_service_in_lib_rs;
+        #[allow(non_upper_case_globals, dead_code)]
+        impl __Crate { #claim }
         __m::submit! {
-            __m::AggregateEntry::of::<#name>(
-                ::core::module_path!(), __m::At::new(#text, ::core::file!(), #line))
+            __m::AggregateEntry::of::<__Crate, #name>(__m::At::new(#text, ::core::file!(), #line))
         }
-
         impl __m::Aggregate for #name {
             const UNIQUE: &'static [&'static str] = &[#(#unique),*];
             fn diff(&self, __new: &Self) -> ::core::option::Option<#diff> {

@@ -1,11 +1,11 @@
 //! From handlers to data: a list of routes, claims, and questions for rustc.
 
-use proc_macro2::{Ident, Literal, Span, TokenStream};
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Type, parse_quote, spanned::Spanned as _};
 
 use super::{Construct, Door, Enroute, Handler, Input, Kind, Model, Service, claim};
-use crate::syntax::at;
+use crate::syntax::{at, line};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let me = &model.self_ty;
@@ -106,17 +106,6 @@ fn route(handler: &Handler, enroute: &Enroute) -> TokenStream {
         )
     };
     quote!(__m::Route::new(#door, __m::At::new(#text, ::core::file!(), #line), #call))
-}
-
-/// The line of a token. `line!()` would give the line of the attribute on the impl block.
-pub(crate) fn line(span: Span) -> Literal {
-    // Outside of rustc, in our own tests, there are no lines.
-    let line = if proc_macro::is_available() {
-        span.unwrap().line()
-    } else {
-        1
-    };
-    Literal::u32_suffixed(u32::try_from(line).unwrap_or(u32::MAX))
 }
 
 fn door(enroute: &Enroute) -> TokenStream {

@@ -7,8 +7,6 @@ mod effects;
 mod expand;
 mod parse;
 
-pub(crate) use self::expand::line;
-
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::{Attribute, Ident, Path, Type};

@@ -5,10 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Type, spanned::Spanned as _};
 
 use super::{Callback, Model, Shape, Step, check};
-use crate::{
-    enroute::line,
-    syntax::{at, unraw},
-};
+use crate::syntax::{at, line, unraw};
 
 /// `whole`: every step could be read, so that questions about a step among the others make sense.
 pub(super) fn expand(model: &Model, whole: bool) -> TokenStream {

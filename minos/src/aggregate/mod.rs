@@ -5,7 +5,7 @@ mod fields;
 mod reference;
 mod root;
 
-use std::future::Future;
+use std::{any::TypeId, future::Future};
 
 use uuid::Uuid;
 
@@ -77,11 +77,10 @@ pub trait Aggregate: Subject + PartialEq {
     }
 }
 
-/// One aggregate, as inventory collects it: the events of a service's own aggregates come from its own log.
+/// One aggregate of a service, as inventory collects it: its events come from the own log.
 #[derive(Debug)]
 pub struct AggregateEntry {
-    /// Where it is declared: its crate is its service.
-    pub(crate) module: &'static str,
+    pub(crate) service: fn() -> TypeId,
     pub(crate) name: &'static str,
     pub(crate) at: At,
 }
@@ -89,14 +88,12 @@ pub struct AggregateEntry {
 impl AggregateEntry {
     #[doc(hidden)]
     #[must_use]
-    pub const fn of<A: Aggregate>(module: &'static str, at: At) -> Self {
-        Self { module, name: A::NAME, at }
-    }
-
-    /// Whether the crate of this type declares it.
-    pub(crate) fn is_of<M: 'static>(&self) -> bool {
-        let of = |path: &'static str| path.split("::").next();
-        of(self.module) == of(std::any::type_name::<M>())
+    pub const fn of<M: 'static, A: Aggregate>(at: At) -> Self {
+        Self {
+            service: TypeId::of::<M>,
+            name: A::NAME,
+            at,
+        }
     }
 }
 

@@ -24,7 +24,10 @@ fn core(store: Arc<dyn Store>) -> Arc<Core> {
         slots: Slots::default(),
         resources: Resources::default(),
         sagas: BTreeMap::new(),
-        limits: Limits { resubmits: 2, ..Limits::default() },
+        limits: Limits {
+            resubmits: 2,
+            ..Limits::default()
+        },
         runtime: tokio::runtime::Handle::current(),
         fatal: tokio::sync::watch::Sender::new(None),
     })
@@ -40,11 +43,19 @@ impl Work for Sample {
             tokio::task::yield_now().await;
             cx.track(&self.1).await.unwrap();
             let event = ("FooCreated".to_owned(), Payload::null());
-            cx.stage_event(&self.0, 0, event, Some(Payload::null()), Vec::new()).unwrap();
+            cx.stage_event(&self.0, 0, event, Some(Payload::null()), Vec::new())
+                .unwrap();
             let row = Some(Payload::null());
-            cx.stage_view(ViewWrite { view: "V".to_owned(), key: "k".to_owned(), row });
+            cx.stage_view(ViewWrite {
+                view: "V".to_owned(),
+                key: "k".to_owned(),
+                row,
+            });
             tokio::task::yield_now().await;
-            Answer::Done { status: 204, body: None }
+            Answer::Done {
+                status: 204,
+                body: None,
+            }
         })
     }
 }
@@ -55,9 +66,15 @@ async fn a_unit_dropped_at_any_await_is_done_whole_or_not_at_all() {
     for polls in 0..40 {
         let store = Arc::new(memory::Store::new());
         let core = core(store.clone());
-        let sample = Sample(StreamId::new("Foo", uuid::Uuid::from_u128(1)), StreamId::new("Foo", uuid::Uuid::from_u128(2)));
+        let sample = Sample(
+            StreamId::new("Foo", uuid::Uuid::from_u128(1)),
+            StreamId::new("Foo", uuid::Uuid::from_u128(2)),
+        );
         {
-            let job = Job { role: Role::Command, origin: Origin::default() };
+            let job = Job {
+                role: Role::Command,
+                origin: Origin::default(),
+            };
             let mut unit = pin!(run(&core, job, &sample, |_, _| true));
             for _ in 0..polls {
                 let mut wake = Wake::from_waker(Waker::noop());
@@ -78,5 +95,8 @@ async fn a_unit_dropped_at_any_await_is_done_whole_or_not_at_all() {
             other => panic!("half done after {polls} polls: {other:?}"),
         }
     }
-    assert!(nothing > 2 && whole > 2, "{nothing} times nothing, {whole} times all");
+    assert!(
+        nothing > 2 && whole > 2,
+        "{nothing} times nothing, {whole} times all"
+    );
 }

@@ -12,10 +12,7 @@ pub use self::{
     request::{Content, FromRaw, Raw, Request},
     route::{At, Door, Role, Route, RouteInfo},
 };
-pub(crate) use self::{
-    registry::{Dispatch, Handlers},
-    route::BoxFuture,
-};
+pub(crate) use self::{registry::Handlers, route::BoxFuture};
 #[doc(hidden)]
 pub mod private {
     pub use super::{

@@ -198,7 +198,7 @@ impl Service {
             .collect();
         sagas.sort_by_key(|s| s.name);
         let mut aggregates: Vec<_> = inventory::iter::<AggregateEntry>()
-            .filter(|e| e.is_of::<S>())
+            .filter(|e| (e.service)() == service)
             .collect();
         aggregates.sort_by_key(|a| a.name);
         Self {

@@ -12,7 +12,8 @@ use super::handle::{Handler, Retries};
 use crate::{
     clock::{Clock, SystemClock},
     context::{Context, Core, Limits, Slots},
-    enroute::{Answer, At, BoxFuture, Dispatch, Door, Handlers, Raw, Refused, Resources, Role, RouteInfo},
+    enroute::private::Dispatch,
+    enroute::{Answer, At, BoxFuture, Door, Handlers, Raw, Refused, Resources, Role, RouteInfo},
     error::{Failure, Kind},
     message::{self, Headers, Message, Status},
     payload::Payload,
@@ -30,16 +31,28 @@ struct Recorder {
 impl Dispatch for Recorder {
     fn call<'a>(&'a self, _: usize, _: &'a Context, raw: &'a Raw) -> BoxFuture<'a, Answer> {
         Box::pin(async move {
-            let text = raw.content.as_ref().map(|c| c.as_str().to_owned()).unwrap_or_default();
+            let text = raw
+                .content
+                .as_ref()
+                .map(|c| c.as_str().to_owned())
+                .unwrap_or_default();
             if self.poison.lock().unwrap().contains(&text) {
                 return Answer::Failed(Failure::new(Kind::Internal, "poisoned"));
             }
             self.calls.lock().unwrap().push(text.clone());
             if self.refuse {
                 let body = Payload::encode("no").unwrap();
-                return Answer::Refused(Refused { status: 409, code: "No", text, body });
+                return Answer::Refused(Refused {
+                    status: 409,
+                    code: "No",
+                    text,
+                    body,
+                });
             }
-            Answer::Done { status: 200, body: Some(Payload::encode("yes").unwrap()) }
+            Answer::Done {
+                status: 200,
+                body: Some(Payload::encode("yes").unwrap()),
+            }
         })
     }
 }
@@ -64,12 +77,31 @@ fn bench(doors: &[Door], role: Role, recorder: Recorder) -> Bench {
         fatal: tokio::sync::watch::Sender::new(None),
     });
     let at = At::new("handler", "file.rs", 1);
-    let routes = doors.iter().map(|door| RouteInfo { door: *door, at }).collect();
-    let handlers = Handlers { name: "Block", role, routes, dispatch: recorder.clone() };
-    let retries =
-        Retries { attempts: 3, first: Duration::from_micros(10), most: Duration::from_micros(10) };
-    let handler = Handler { core, handlers: Arc::new(vec![handlers]), retries };
-    Bench { handler, recorder, store }
+    let routes = doors
+        .iter()
+        .map(|door| RouteInfo { door: *door, at })
+        .collect();
+    let handlers = Handlers {
+        name: "Block",
+        role,
+        routes,
+        dispatch: recorder.clone(),
+    };
+    let retries = Retries {
+        attempts: 3,
+        first: Duration::from_micros(10),
+        most: Duration::from_micros(10),
+    };
+    let handler = Handler {
+        core,
+        handlers: Arc::new(vec![handlers]),
+        retries,
+    };
+    Bench {
+        handler,
+        recorder,
+        store,
+    }
 }
 
 impl Bench {
@@ -78,29 +110,55 @@ impl Bench {
     }
 
     async fn event(&self, event: &Message) {
-        self.handler.event(&self.handler.handlers[0], event, false).await.unwrap();
+        self.handler
+            .event(&self.handler.handlers[0], event, false)
+            .await
+            .unwrap();
     }
 
     async fn parked(&self) -> Vec<String> {
         let letters = self.store.dead_letters(None, 100).await.unwrap();
-        letters.into_iter().map(|l| format!("{} {}", l.message.payload.as_str(), l.error)).collect()
+        letters
+            .into_iter()
+            .map(|l| format!("{} {}", l.message.payload.as_str(), l.error))
+            .collect()
     }
 
     async fn replies(&self) -> Vec<(Status, Option<Uuid>)> {
         let outbox = self.store.outbox(Position::START, 100).await.unwrap();
         let reply = |m: &Message| (m.headers.status.unwrap(), m.headers.command);
-        outbox.iter().filter(|(_, m)| m.kind == message::Kind::Reply).map(|(_, m)| reply(m)).collect()
+        outbox
+            .iter()
+            .filter(|(_, m)| m.kind == message::Kind::Reply)
+            .map(|(_, m)| reply(m))
+            .collect()
     }
 }
 
-const CREATED: Door = Door::Event { topic: "Foo", name: "FooCreated", field: None };
-const UPDATED: Door = Door::Event { topic: "Foo", name: "FooUpdated", field: None };
-const BAR: Door = Door::Event { topic: "Foo", name: "FooUpdated", field: Some("bar") };
+const CREATED: Door = Door::Event {
+    topic: "Foo",
+    name: "FooCreated",
+    field: None,
+};
+const UPDATED: Door = Door::Event {
+    topic: "Foo",
+    name: "FooUpdated",
+    field: None,
+};
+const BAR: Door = Door::Event {
+    topic: "Foo",
+    name: "FooUpdated",
+    field: Some("bar"),
+};
 const COMMAND: Door = Door::Command { topic: "Do" };
 
 fn event(stream: u128, version: u64) -> Message {
     let id = SystemClock.new_uuid();
-    let name = if version == 1 { "FooCreated" } else { "FooUpdated" };
+    let name = if version == 1 {
+        "FooCreated"
+    } else {
+        "FooUpdated"
+    };
     Message {
         id,
         kind: message::Kind::Event,
@@ -108,7 +166,11 @@ fn event(stream: u128, version: u64) -> Message {
         name: name.to_owned(),
         key: Uuid::from_u128(stream).to_string(),
         at: SystemClock.now(),
-        headers: Headers { stream: Some(Uuid::from_u128(stream)), version: Some(version), ..Headers::default() },
+        headers: Headers {
+            stream: Some(Uuid::from_u128(stream)),
+            version: Some(version),
+            ..Headers::default()
+        },
         payload: Payload::encode(&serde_json::json!({ "v": version })).unwrap(),
     }
 }
@@ -125,7 +187,11 @@ fn command(kind: message::Kind, id: Uuid) -> Message {
         name: "Do".to_owned(),
         key: "k".to_owned(),
         at: SystemClock.now(),
-        headers: Headers { command: Some(id), reply_to: Some("r".to_owned()), ..Headers::default() },
+        headers: Headers {
+            command: Some(id),
+            reply_to: Some("r".to_owned()),
+            ..Headers::default()
+        },
         payload: Payload::encode("it").unwrap(),
     }
 }
@@ -138,8 +204,18 @@ async fn an_event_that_comes_again_is_skipped() {
         bench.event(event).await;
     }
     assert_eq!(bench.calls(), v(&[1, 2, 3]));
-    let mark = bench.store.mark("Block", &StreamId::new("Foo", Uuid::from_u128(1))).await.unwrap();
-    assert_eq!(mark, Some(Guard { version: 3, tail: events[2].id }));
+    let mark = bench
+        .store
+        .mark("Block", &StreamId::new("Foo", Uuid::from_u128(1)))
+        .await
+        .unwrap();
+    assert_eq!(
+        mark,
+        Some(Guard {
+            version: 3,
+            tail: events[2].id
+        })
+    );
 }
 
 #[tokio::test]
@@ -152,7 +228,9 @@ async fn a_gap_parks_the_rest_of_its_aggregate_and_no_other() {
     assert_eq!(bench.calls(), v(&[1, 1]));
     let parked = bench.parked().await;
     assert_eq!(parked.len(), 2, "{parked:?}");
-    assert!(parked[0].contains("versions 2..3 of Foo/00000000-0000-0000-0000-000000000001 are missing"));
+    assert!(
+        parked[0].contains("versions 2..3 of Foo/00000000-0000-0000-0000-000000000001 are missing")
+    );
     assert!(parked[1].contains("queues behind"));
 }
 
@@ -163,7 +241,10 @@ async fn a_first_event_above_one_is_a_gap_for_a_view_and_a_beginning_for_a_react
     assert_eq!((view.calls(), view.parked().await.len()), (vec![], 1));
     let reaction = bench(&[UPDATED], Role::Command, Recorder::default());
     reaction.event(&event(1, 4)).await;
-    assert_eq!((reaction.calls(), reaction.parked().await.len()), (v(&[4]), 0));
+    assert_eq!(
+        (reaction.calls(), reaction.parked().await.len()),
+        (v(&[4]), 0)
+    );
 }
 
 #[tokio::test]
@@ -190,7 +271,8 @@ async fn a_poisoned_event_parks_its_key_and_those_behind_it_in_order() {
     let of = |stream: u128| -> Vec<(String, u32)> {
         let key = Uuid::from_u128(stream).to_string();
         let mine = letters.iter().filter(|l| l.key == key);
-        mine.map(|l| (l.message.payload.as_str().to_owned(), l.attempts)).collect()
+        mine.map(|l| (l.message.payload.as_str().to_owned(), l.attempts))
+            .collect()
     };
     let expected: Vec<_> = v(&[2, 3, 4]).into_iter().zip([3, 0, 0]).collect();
     assert_eq!(of(1), expected);
@@ -204,7 +286,11 @@ async fn events_without_a_handler_move_the_mark() {
         bench.event(&event(1, n)).await;
     }
     assert_eq!(bench.calls(), v(&[1]));
-    let mark = bench.store.mark("Block", &StreamId::new("Foo", Uuid::from_u128(1))).await.unwrap();
+    let mark = bench
+        .store
+        .mark("Block", &StreamId::new("Foo", Uuid::from_u128(1)))
+        .await
+        .unwrap();
     assert_eq!(mark.map(|m| m.version), Some(3));
 }
 
@@ -221,10 +307,21 @@ async fn a_handler_of_a_field_runs_only_if_the_field_changed() {
 #[tokio::test]
 async fn a_command_runs_once_and_every_copy_is_answered_with_the_same_outcome() {
     for (refuse, status) in [(false, Status::Done), (true, Status::Refused)] {
-        let bench = bench(&[COMMAND], Role::Command, Recorder { refuse, ..Recorder::default() });
+        let bench = bench(
+            &[COMMAND],
+            Role::Command,
+            Recorder {
+                refuse,
+                ..Recorder::default()
+            },
+        );
         let id = SystemClock.new_uuid();
         for _ in 0..3 {
-            bench.handler.request(&command(message::Kind::Command, id)).await.unwrap();
+            bench
+                .handler
+                .request(&command(message::Kind::Command, id))
+                .await
+                .unwrap();
         }
         assert_eq!(bench.calls().len(), 1);
         assert_eq!(bench.replies().await, vec![(status, Some(id)); 3]);
@@ -235,14 +332,38 @@ async fn a_command_runs_once_and_every_copy_is_answered_with_the_same_outcome() 
 async fn a_voided_command_never_runs_and_one_that_ran_is_not_voided() {
     let bench = bench(&[COMMAND], Role::Command, Recorder::default());
     let (early, late) = (SystemClock.new_uuid(), SystemClock.new_uuid());
-    bench.handler.request(&command(message::Kind::Void, early)).await.unwrap();
-    bench.handler.request(&command(message::Kind::Command, early)).await.unwrap();
+    bench
+        .handler
+        .request(&command(message::Kind::Void, early))
+        .await
+        .unwrap();
+    bench
+        .handler
+        .request(&command(message::Kind::Command, early))
+        .await
+        .unwrap();
     assert_eq!(bench.calls().len(), 0);
-    bench.handler.request(&command(message::Kind::Command, late)).await.unwrap();
-    bench.handler.request(&command(message::Kind::Void, late)).await.unwrap();
+    bench
+        .handler
+        .request(&command(message::Kind::Command, late))
+        .await
+        .unwrap();
+    bench
+        .handler
+        .request(&command(message::Kind::Void, late))
+        .await
+        .unwrap();
     assert_eq!(bench.calls().len(), 1);
-    let told: Vec<_> = bench.replies().await.into_iter().map(|(status, _)| status).collect();
-    assert_eq!(told, [Status::Voided, Status::Voided, Status::Done, Status::Done]);
+    let told: Vec<_> = bench
+        .replies()
+        .await
+        .into_iter()
+        .map(|(status, _)| status)
+        .collect();
+    assert_eq!(
+        told,
+        [Status::Voided, Status::Voided, Status::Done, Status::Done]
+    );
 }
 
 #[tokio::test]
@@ -252,7 +373,11 @@ async fn a_command_beyond_help_is_parked_and_answered_failed_without_internals()
     let bench = bench(&[COMMAND], Role::Command, recorder);
     let id = SystemClock.new_uuid();
     for _ in 0..2 {
-        bench.handler.request(&command(message::Kind::Command, id)).await.unwrap();
+        bench
+            .handler
+            .request(&command(message::Kind::Command, id))
+            .await
+            .unwrap();
     }
     let letters = bench.store.dead_letters(Some("s"), 10).await.unwrap();
     assert_eq!((letters.len(), letters[0].attempts), (1, 3));

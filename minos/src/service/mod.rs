@@ -73,7 +73,10 @@ pub async fn run(services: impl IntoIterator<Item = Service>) -> Result<()> {
     };
     let stopped = running.stop().await;
     match fatal {
-        Some(why) => Err(Error::new(Kind::OutcomeUnknown, format!("stopped, because {why}"))),
+        Some(why) => Err(Error::new(
+            Kind::OutcomeUnknown,
+            format!("stopped, because {why}"),
+        )),
         None => stopped,
     }
 }

@@ -89,7 +89,11 @@ async fn one(
     service: &Service,
     config: &ServiceConfig,
     store: Arc<dyn Store>,
-    (broker, clock, fatal): (&Arc<dyn Broker>, &Arc<dyn Clock>, &watch::Sender<Option<String>>),
+    (broker, clock, fatal): (
+        &Arc<dyn Broker>,
+        &Arc<dyn Clock>,
+        &watch::Sender<Option<String>>,
+    ),
 ) -> Result<Up> {
     let name = service.name();
     let health = Arc::new(Health::default());

@@ -37,14 +37,19 @@ impl Fuse {
             Moment::Commit(_) => "commit".to_owned(),
             Moment::Cursor(name) => format!("cursor {name}"),
             Moment::Publish(messages) => {
-                let names: Vec<_> = messages.iter().map(|m| format!("{:?} {}", m.kind, m.name)).collect();
+                let names: Vec<_> = messages
+                    .iter()
+                    .map(|m| format!("{:?} {}", m.kind, m.name))
+                    .collect();
                 format!("publish {}", names.join(", "))
             }
             Moment::Offsets(_) => "offsets".to_owned(),
             _ => "something".to_owned(),
         };
         println!("crash {n} {side} {what}");
-        let killed = Command::new("kill").args(["-9", &std::process::id().to_string()]).status();
+        let killed = Command::new("kill")
+            .args(["-9", &std::process::id().to_string()])
+            .status();
         // The signal ends the process here; nothing after the moment may run.
         drop(killed);
         loop {
@@ -76,8 +81,14 @@ fn services() -> Vec<Service> {
 
 #[minos::main]
 async fn main() -> Result<()> {
-    let at = std::env::var("TRIAL_FUSE").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
-    let fuse: Arc<dyn Observer> = Arc::new(Fuse { at, passed: AtomicU32::new(0) });
+    let at = std::env::var("TRIAL_FUSE")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0);
+    let fuse: Arc<dyn Observer> = Arc::new(Fuse {
+        at,
+        passed: AtomicU32::new(0),
+    });
     let mut term = signal(SignalKind::terminate()).map_err(Error::other)?;
     let services = services();
     let names: Vec<&str> = services.iter().map(Service::name).collect();
@@ -89,8 +100,10 @@ async fn main() -> Result<()> {
         .start()
         .await?;
     running.ready(Duration::from_secs(20)).await?;
-    let urls: Vec<String> =
-        names.iter().map(|name| format!("{name}={}", running.url(name).unwrap_or_default())).collect();
+    let urls: Vec<String> = names
+        .iter()
+        .map(|name| format!("{name}={}", running.url(name).unwrap_or_default()))
+        .collect();
     println!("ready {}", urls.join(" "));
     term.recv().await;
     running.stop().await

@@ -29,7 +29,10 @@ impl Services {
         let mut process = Command::new(env!("CARGO_BIN_EXE_trial"))
             .env("TRIAL_SERVICES", services)
             .env("TRIAL_FUSE", fuse.to_string())
-            .env("MINOS_DATABASE_URL", format!("sqlite://{at}/{{service}}.db"))
+            .env(
+                "MINOS_DATABASE_URL",
+                format!("sqlite://{at}/{{service}}.db"),
+            )
             .env("MINOS_BROKER_URL", format!("local://{at}/broker.db"))
             .env("MINOS_BROKER_LEASE", "300ms")
             .env("MINOS_HTTP_BIND", "127.0.0.1:0")
@@ -38,9 +41,15 @@ impl Services {
             .kill_on_drop(true)
             .spawn()?;
         let stdout = process.stdout.take().ok_or("no stdout")?;
-        let mut services = Self { process, lines: BufReader::new(stdout).lines(), urls: BTreeMap::new() };
+        let mut services = Self {
+            process,
+            lines: BufReader::new(stdout).lines(),
+            urls: BTreeMap::new(),
+        };
         let line = services.line().await?;
-        let Some(urls) = line.strip_prefix("ready ") else { return Ok(Start::Crashed(line)) };
+        let Some(urls) = line.strip_prefix("ready ") else {
+            return Ok(Start::Crashed(line));
+        };
         services.urls = urls
             .split(' ')
             .filter_map(|pair| pair.split_once('='))
@@ -60,7 +69,9 @@ impl Services {
     /// The next line that the process prints.
     async fn line(&mut self) -> Result<String> {
         let next = tokio::time::timeout(Duration::from_secs(30), self.lines.next_line());
-        Ok(next.await??.unwrap_or_else(|| "the process ended without a word".to_owned()))
+        Ok(next
+            .await??
+            .unwrap_or_else(|| "the process ended without a word".to_owned()))
     }
 
     pub fn client(&self, service: &str) -> Client {
@@ -77,7 +88,11 @@ impl Services {
     /// Sends a signal by its name, such as `TERM`.
     pub async fn signal(&self, name: &str) -> Result<()> {
         let id = self.process.id().ok_or("the process has ended")?;
-        Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status().await?;
+        Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(id.to_string())
+            .status()
+            .await?;
         Ok(())
     }
 

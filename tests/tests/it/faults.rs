@@ -56,9 +56,20 @@ impl Scenario<'_> {
     }
 
     /// Sends a request until it is answered.
-    async fn call(&mut self, service: &str, key: &str, verb: &str, path: &str, body: Option<&Value>) -> Result<Answer> {
+    async fn call(
+        &mut self,
+        service: &str,
+        key: &str,
+        verb: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer> {
         loop {
-            let client: Client = self.services().await?.client(service).with_header("idempotency-key", key);
+            let client: Client = self
+                .services()
+                .await?
+                .client(service)
+                .with_header("idempotency-key", key);
             match client.send(verb, path, body).await {
                 Ok(answer) => return Ok(answer),
                 Err(e) => {
@@ -71,7 +82,12 @@ impl Scenario<'_> {
     }
 
     /// Asks until the answer is as wanted.
-    async fn until(&mut self, service: &str, path: &str, wanted: impl Fn(&Answer) -> bool) -> Result<Answer> {
+    async fn until(
+        &mut self,
+        service: &str,
+        path: &str,
+        wanted: impl Fn(&Answer) -> bool,
+    ) -> Result<Answer> {
         let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
         let mut tick = tokio::time::interval(std::time::Duration::from_millis(10));
         loop {
@@ -81,34 +97,60 @@ impl Scenario<'_> {
                 return Ok(answer);
             }
             if tokio::time::Instant::now() > deadline {
-                return Err(format!("{path} still answers {answer} (crash: {:?})", self.crash).into());
+                return Err(
+                    format!("{path} still answers {answer} (crash: {:?})", self.crash).into(),
+                );
             }
         }
     }
 
     /// Starts the saga and waits for its end.
-    async fn add_foobar(&mut self, uuid: &str, something: &str, key: &str, ends: &str) -> Result<()> {
+    async fn add_foobar(
+        &mut self,
+        uuid: &str,
+        something: &str,
+        key: &str,
+        ends: &str,
+    ) -> Result<()> {
         let body = json!({ "uuid": uuid, "something": something });
-        let accepted = self.call("foo", key, "POST", "/foos/add-foobar", Some(&body)).await?;
+        let accepted = self
+            .call("foo", key, "POST", "/foos/add-foobar", Some(&body))
+            .await?;
         assert_eq!(accepted.status, 202, "{accepted}");
         let path = format!("/system/sagas/{}", accepted.text("saga"));
         let ended = ["completed", "compensated", "stuck"];
-        let end = self.until("foo", &path, |a| ended.contains(&a.text("status"))).await?;
+        let end = self
+            .until("foo", &path, |a| ended.contains(&a.text("status")))
+            .await?;
         assert_eq!(end.text("status"), ends, "{end} (crash: {:?})", self.crash);
         Ok(())
     }
 
     async fn run(&mut self) -> Result<End> {
-        let created = self.call("foo", "create", "POST", "/foos", Some(&json!({ "bar": "x" }))).await?;
+        let created = self
+            .call(
+                "foo",
+                "create",
+                "POST",
+                "/foos",
+                Some(&json!({ "bar": "x" })),
+            )
+            .await?;
         assert_eq!(created.status, 200, "{created}");
         let uuid = created.text("uuid").to_owned();
-        self.add_foobar(&uuid, "hello", "first", "completed").await?;
+        self.add_foobar(&uuid, "hello", "first", "completed")
+            .await?;
         // Refused by the other service: nothing to undo.
-        self.add_foobar(&uuid, "hello", "second", "compensated").await?;
+        self.add_foobar(&uuid, "hello", "second", "compensated")
+            .await?;
         // Refused by the local step: the other service's step is undone.
-        self.add_foobar(&uuid, "other", "third", "compensated").await?;
+        self.add_foobar(&uuid, "other", "third", "compensated")
+            .await?;
         let view = format!("/foos/{uuid}");
-        self.until("foo", &view, |a| a.body["version"] == 2 && a.body["foobar"].is_string()).await?;
+        self.until("foo", &view, |a| {
+            a.body["version"] == 2 && a.body["foobar"].is_string()
+        })
+        .await?;
         self.stop().await?;
         self.end().await
     }
@@ -129,15 +171,27 @@ impl Scenario<'_> {
 
     /// Counts what is in both stores.
     async fn end(&self) -> Result<End> {
-        let mut end =
-            End { sagas: BTreeMap::new(), events: BTreeMap::new(), foobars: Vec::new(), dead_letters: 0 };
+        let mut end = End {
+            sagas: BTreeMap::new(),
+            events: BTreeMap::new(),
+            foobars: Vec::new(),
+            dead_letters: 0,
+        };
         for service in ["foo", "foobar"] {
             let path = self.folder.join(format!("{service}.db"));
-            let store = sqlite::Store::open(&path.display().to_string(), sqlite::Options::default()).await?;
+            let store =
+                sqlite::Store::open(&path.display().to_string(), sqlite::Options::default())
+                    .await?;
             for event in store.events(Position::START, 1000).await? {
                 *end.events.entry(event.name).or_default() += 1;
             }
-            for saga in store.sagas(&SagaFilter { limit: 100, ..SagaFilter::default() }).await? {
+            for saga in store
+                .sagas(&SagaFilter {
+                    limit: 100,
+                    ..SagaFilter::default()
+                })
+                .await?
+            {
                 *end.sagas.entry(saga.status).or_default() += 1;
             }
             for (_, head) in store.find(&Find::all("FooBar")).await? {
@@ -152,17 +206,32 @@ impl Scenario<'_> {
 }
 
 fn counts(of: &[(&str, usize)]) -> BTreeMap<String, usize> {
-    of.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect()
+    of.iter()
+        .map(|(name, n)| ((*name).to_owned(), *n))
+        .collect()
 }
 
 /// One crash point; answers where it was, or nothing if the scenario ended before it.
 async fn one(fuse: u32) -> Result<Option<String>> {
     let folder = tempfile::tempdir()?;
-    let mut scenario = Scenario { folder: folder.path(), services: None, fuse, crash: None };
-    let end = scenario.run().await.map_err(|e| format!("crash point {fuse} ({:?}): {e}", scenario.crash))?;
+    let mut scenario = Scenario {
+        folder: folder.path(),
+        services: None,
+        fuse,
+        crash: None,
+    };
+    let end = scenario
+        .run()
+        .await
+        .map_err(|e| format!("crash point {fuse} ({:?}): {e}", scenario.crash))?;
     let expected = End {
         sagas: counts(&[("completed", 1), ("compensated", 2)]),
-        events: counts(&[("FooCreated", 1), ("FooUpdated", 1), ("FooBarCreated", 2), ("FooBarDeleted", 1)]),
+        events: counts(&[
+            ("FooCreated", 1),
+            ("FooUpdated", 1),
+            ("FooBarCreated", 2),
+            ("FooBarDeleted", 1),
+        ]),
         foobars: vec![json!("hello")],
         dead_letters: 0,
     };
@@ -198,11 +267,27 @@ async fn a_kill_at_any_persisted_moment_changes_nothing() -> Result<()> {
         println!("  {times:4}  {place}");
     }
     // Every kind of transition of the saga was hit.
-    for place in ["before commit", "after commit", "before publish", "after publish"] {
-        assert!(crashes.keys().any(|c| c.starts_with(place)), "never {place}");
+    for place in [
+        "before commit",
+        "after commit",
+        "before publish",
+        "after publish",
+    ] {
+        assert!(
+            crashes.keys().any(|c| c.starts_with(place)),
+            "never {place}"
+        );
     }
-    for message in ["Command CreateFooBar", "Reply CreateFooBar", "Command DeleteFooBar", "Reply DeleteFooBar"] {
-        assert!(crashes.keys().any(|c| c.contains(message)), "never at {message}");
+    for message in [
+        "Command CreateFooBar",
+        "Reply CreateFooBar",
+        "Command DeleteFooBar",
+        "Reply DeleteFooBar",
+    ] {
+        assert!(
+            crashes.keys().any(|c| c.contains(message)),
+            "never at {message}"
+        );
     }
     Ok(())
 }

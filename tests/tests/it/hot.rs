@@ -12,7 +12,10 @@ pub async fn trial(folder: &std::path::Path) -> Result<(Running, Client)> {
         .set("broker.url", &format!("local://{at}/broker.db"))?
         .set("http.bind", "127.0.0.1:0")?
         .set("runtime.stop_grace", "2s")?;
-    let running = Builder::new([minos_tests::service()]).config(config).start().await?;
+    let running = Builder::new([minos_tests::service()])
+        .config(config)
+        .start()
+        .await?;
     let client = Client::new(running.url("trial").ok_or("no door")?);
     Ok((running, client))
 }
@@ -41,7 +44,10 @@ async fn sixteen_clients_increment_one_counter_and_none_is_lost() -> Result<()> 
         ok += done??;
     }
     let counter = client.get(&path).await?;
-    println!("{ok} of 400 increments answered 200; the counter stands at {}", counter.body["value"]);
+    println!(
+        "{ok} of 400 increments answered 200; the counter stands at {}",
+        counter.body["value"]
+    );
     assert_eq!(ok, 400);
     assert_eq!(counter.body, json!({ "value": 400, "version": 401 }));
     running.stop().await?;
@@ -54,16 +60,32 @@ async fn two_counters_wanted_in_both_orders_do_not_block_each_other() -> Result<
     let (running, client) = trial(folder.path()).await?;
     let mut ids = Vec::new();
     for _ in 0..2 {
-        ids.push(client.post("/counters", &json!({})).await?.text("uuid").to_owned());
+        ids.push(
+            client
+                .post("/counters", &json!({}))
+                .await?
+                .text("uuid")
+                .to_owned(),
+        );
     }
     let mut tasks = tokio::task::JoinSet::new();
     for n in 0..64 {
-        let (from, to) = if n % 2 == 0 { (&ids[0], &ids[1]) } else { (&ids[1], &ids[0]) };
+        let (from, to) = if n % 2 == 0 {
+            (&ids[0], &ids[1])
+        } else {
+            (&ids[1], &ids[0])
+        };
         let (client, path) = (client.clone(), format!("/counters/{from}/move/{to}"));
         tasks.spawn(async move { client.send("POST", &path, None).await });
         // Some callers go away.
         if n % 8 == 7 {
-            tasks.spawn(async { Ok(examples_client::Answer { status: 204, media_type: String::new(), body: serde_json::Value::Null }) });
+            tasks.spawn(async {
+                Ok(examples_client::Answer {
+                    status: 204,
+                    media_type: String::new(),
+                    body: serde_json::Value::Null,
+                })
+            });
         }
     }
     let all = async {

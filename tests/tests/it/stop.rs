@@ -20,7 +20,10 @@ async fn sigterm_under_load_loses_nothing_that_was_acknowledged() -> Result<()> 
     let client = services.client("trial");
     let created = client.post("/counters", &json!({})).await?;
     let path = format!("/counters/{}", created.text("uuid"));
-    let (acknowledged, told) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+    let (acknowledged, told) = (
+        Arc::new(AtomicU32::new(0)),
+        Arc::new(AtomicBool::new(false)),
+    );
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..8 {
         // One client is one keep-alive connection.
@@ -61,7 +64,10 @@ async fn sigterm_under_load_loses_nothing_that_was_acknowledged() -> Result<()> 
 
     let services = Services::running(folder.path(), "trial").await?;
     let counter = services.client("trial").get(&path).await?;
-    let (value, acknowledged) = (counter.body["value"].as_u64(), acknowledged.load(Ordering::SeqCst));
+    let (value, acknowledged) = (
+        counter.body["value"].as_u64(),
+        acknowledged.load(Ordering::SeqCst),
+    );
     println!("{acknowledged} acknowledged, {value:?} stored, stopped in {took:?}");
     assert_eq!(value, Some(acknowledged.into()));
     Ok(())

@@ -23,11 +23,21 @@ struct Traces {
     rows: bool,
 }
 
-const NOTHING: Traces = Traces { events: 0, messages: 0, sagas: 0, timers: false, counters: 0, rows: false };
+const NOTHING: Traces = Traces {
+    events: 0,
+    messages: 0,
+    sagas: 0,
+    timers: false,
+    counters: 0,
+    rows: false,
+};
 
 async fn traces(running: &Running, folder: &std::path::Path) -> Result<Traces> {
     let store = running.store("trial").ok_or("no store")?;
-    let all = SagaFilter { limit: 100, ..SagaFilter::default() };
+    let all = SagaFilter {
+        limit: 100,
+        ..SagaFilter::default()
+    };
     Ok(Traces {
         events: store.events(Position::START, 100).await?.len(),
         messages: store.outbox(Position::START, 100).await?.len(),
@@ -56,7 +66,11 @@ async fn a_handler_that_fails_refuses_or_panics_leaves_no_trace() -> Result<()> 
     for (end, status) in [("Err", 400), ("Refuse", 409), ("Panic", 500)] {
         let answer = client.post("/everything", &json!({ "end": end })).await?;
         assert_eq!(answer.status, status, "{answer}");
-        assert_eq!(traces(&running, folder.path()).await?, NOTHING, "after {end}");
+        assert_eq!(
+            traces(&running, folder.path()).await?,
+            NOTHING,
+            "after {end}"
+        );
     }
     // The same handler does leave traces when it succeeds.
     let answer = client.post("/everything", &json!({ "end": "Ok" })).await?;
@@ -72,7 +86,8 @@ async fn a_handler_whose_caller_goes_away_leaves_no_trace() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let (running, client) = trial(folder.path()).await?;
     let before = minos_tests::ENTERED.load(Ordering::SeqCst);
-    let request = tokio::spawn(async move { client.post("/everything", &json!({ "end": "Hang" })).await });
+    let request =
+        tokio::spawn(async move { client.post("/everything", &json!({ "end": "Hang" })).await });
     let entered = async {
         while minos_tests::ENTERED.load(Ordering::SeqCst) == before {
             tokio::task::yield_now().await;
@@ -81,12 +96,19 @@ async fn a_handler_whose_caller_goes_away_leaves_no_trace() -> Result<()> {
     tokio::time::timeout(Duration::from_secs(10), entered).await?;
     request.abort();
     // The writer that the handler's SQL held is free again, so another unit gets through.
-    let (url, patience) = (running.url("trial").ok_or("no door")?, Duration::from_secs(10));
+    let (url, patience) = (
+        running.url("trial").ok_or("no door")?,
+        Duration::from_secs(10),
+    );
     let other = examples_client::Client::new(url);
     let created = tokio::time::timeout(patience, other.post("/counters", &json!({}))).await??;
     assert_eq!(created.status, 200, "{created}");
     let left = traces(&running, folder.path()).await?;
-    let others = Traces { events: 1, counters: 1, ..NOTHING };
+    let others = Traces {
+        events: 1,
+        counters: 1,
+        ..NOTHING
+    };
     assert_eq!(left, others);
     // The stop cuts the handler off, and says so.
     let stopped = running.stop().await.unwrap_err();

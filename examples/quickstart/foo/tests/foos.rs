@@ -78,7 +78,10 @@ async fn what_does_not_fit_is_refused_with_the_place() -> Result<()> {
     let nobody = "00000000-0000-7000-8000-000000000000";
 
     let wrong = client.post("/foos", &json!({ "bar": 5 })).await?;
-    assert_eq!((wrong.status, wrong.media_type.as_str()), (400, "application/problem+json"));
+    assert_eq!(
+        (wrong.status, wrong.media_type.as_str()),
+        (400, "application/problem+json")
+    );
     assert_eq!(wrong.text("pointer"), "/bar", "{wrong}");
 
     // The saga is not even started.

@@ -43,10 +43,18 @@ async fn refusals_are_typed() -> Result<()> {
     client.post("/foobars", &foobar).await?;
 
     let taken = client.post("/foobars", &foobar).await?;
-    assert_eq!((taken.status, taken.media_type.as_str()), (409, "application/problem+json"));
-    assert_eq!(taken.text("detail"), r#"a foobar saying "hello" exists already"#);
+    assert_eq!(
+        (taken.status, taken.media_type.as_str()),
+        (409, "application/problem+json")
+    );
+    assert_eq!(
+        taken.text("detail"),
+        r#"a foobar saying "hello" exists already"#
+    );
 
-    let empty = client.post("/foobars", &json!({ "number": 7, "text": " " })).await?;
+    let empty = client
+        .post("/foobars", &json!({ "number": 7, "text": " " }))
+        .await?;
     assert_eq!(empty.status, 422, "{empty}");
     running.stop().await?;
     Ok(())

@@ -104,7 +104,10 @@ async fn a_foo_that_vanished_takes_its_foobar_with_it() -> Result<()> {
     let foobar = Client::new(second.url("foobar").ok_or("no door")?);
     let ended = end(&foo, &saga).await?;
     assert_eq!(ended.text("status"), "compensated", "{ended}");
-    assert!(ended.body.to_string().contains("there is no Foo"), "{ended}");
+    assert!(
+        ended.body.to_string().contains("there is no Foo"),
+        "{ended}"
+    );
 
     // It was there, and is gone: its text may be taken again.
     foobar.until("/foobars", |a| a.body == json!([])).await?;

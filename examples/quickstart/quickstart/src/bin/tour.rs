@@ -93,7 +93,9 @@ impl Tour {
     }
 
     async fn saga_that_is_undone(&mut self, foo: &Client, path: &str) -> Result<()> {
-        chapter("The same again: `foobar` refuses a text twice, so the saga ends undone, and says why");
+        chapter(
+            "The same again: `foobar` refuses a text twice, so the saga ends undone, and says why",
+        );
         let saga = self.start_saga(foo, path).await?;
         let ended = until(foo, &saga, has_ended).await?;
         let compensated = ended.text("status") == "compensated";
@@ -166,7 +168,9 @@ impl Tour {
 
     fn check(&mut self, what: &str, answer: &Answer, holds: bool) -> Result<()> {
         if !holds {
-            return Err(format!("expected: {what}; got {answer} as {:?}", answer.media_type).into());
+            return Err(
+                format!("expected: {what}; got {answer} as {:?}", answer.media_type).into(),
+            );
         }
         self.checks += 1;
         println!("     ok: {what}");
