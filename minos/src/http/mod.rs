@@ -42,6 +42,8 @@ struct Shared {
     table: routes::Table,
     /// Requests with one `Idempotency-Key` wait for each other.
     turns: Slots,
+    /// Set when every answer closes its connection.
+    closing: AtomicBool,
     /// Set when no request is begun any more.
     closed: AtomicBool,
 }

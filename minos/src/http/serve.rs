@@ -46,7 +46,7 @@ pub(super) async fn serve(
         reply
     };
     let reply = reply.instrument(span).await;
-    reply.into_response(id, shared.app.health.is_stopping())
+    reply.into_response(id, shared.closing.load(Ordering::SeqCst))
 }
 
 /// Work that was read from a request, and needs the connection no more.

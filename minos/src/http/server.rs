@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{Shutdown, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -11,13 +11,14 @@ use std::{
 };
 
 use actix_web::{App as Actix, HttpServer, dev::ServerHandle, web};
+use socket2::Socket;
 use tokio::{
     net::{TcpListener, TcpSocket, lookup_host},
     sync::watch,
     task::JoinHandle,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{App, Shared, serve::serve};
 use crate::{
@@ -43,6 +44,8 @@ pub(crate) struct Server {
     /// Whether the task has ended and was waited for.
     over: bool,
     connections: watch::Receiver<usize>,
+    /// The sockets that the server listens on.
+    sockets: Vec<Socket>,
 }
 
 /// [`ServerHandle`] with a `Debug`.
@@ -62,6 +65,7 @@ pub(crate) async fn bind(app: App) -> Result<Server> {
     let shared = Arc::new(Shared {
         table: super::routes::Table::new(&app.handlers)?,
         turns: Slots::default(),
+        closing: AtomicBool::new(false),
         closed: AtomicBool::new(false),
         app,
     });
@@ -85,9 +89,11 @@ pub(crate) async fn bind(app: App) -> Result<Server> {
     }
     let failed = |e: io::Error| bind_error(&shared.app.settings.bind, &e);
     let mut local = None;
+    let mut sockets = Vec::new();
     for listener in listeners {
         let listener = listener.into_std().map_err(failed)?;
         local = local.or(listener.local_addr().ok());
+        sockets.push(Socket::from(listener.try_clone().map_err(failed)?));
         server = server.listen(listener).map_err(failed)?;
     }
     let Some(local) = local else {
@@ -105,6 +111,7 @@ pub(crate) async fn bind(app: App) -> Result<Server> {
         task,
         over: false,
         connections,
+        sockets,
     })
 }
 
@@ -132,15 +139,21 @@ impl Server {
         }
     }
 
-    /// Closes the door. No connection is accepted any more, requests that are in work are answered and their
-    /// connections closed, connections on which nothing happens are closed. What still runs after the grace period
-    /// is cut off, and `false` is answered; a unit of work that was submitted is finished by the runtime even then.
+    /// Closes the door: no connection is accepted any more, requests that are in work are answered and their
+    /// connections closed, and connections on which nothing happens are closed. What still runs after the grace
+    /// period is cut off, and `false` is answered; a unit of work that was submitted is finished by the runtime even
+    /// then.
+    ///
+    /// The order is what makes it smooth: a client that is told to close its connection connects again at once, so
+    /// it must be refused by then. One that had connected and was not accepted yet is reset; nothing of what it asked
+    /// was done.
     pub(crate) async fn stop(mut self, grace: Duration) -> bool {
         let deadline = Instant::now() + grace;
-        // From now on every answer closes its connection.
         self.shared.app.health.stop();
+        self.refuse().await;
+        self.shared.closing.store(true, Ordering::SeqCst);
         let _ = timeout(LAST_CALL.min(grace / 4), self.idle()).await;
-        // This closes what is idle; the answer comes at whole seconds, so it is not waited for.
+        // This closes what is idle. It reports back at whole seconds only, so the connections are counted instead.
         drop(self.handle.0.stop(true));
         let done = async {
             self.idle().await;
@@ -156,10 +169,24 @@ impl Server {
                 "connections were cut off: they did not end within the grace period"
             );
         }
-        // Dropping the server closes what is left, and its listeners.
+        // Dropping the server closes what is left.
         self.task.abort();
         let _ = self.ended().await;
         clean
+    }
+
+    /// From now on connections are refused.
+    async fn refuse(&self) {
+        // The server only stops to take connections, so they would still wait for it in the queue of the socket.
+        self.handle.0.pause().await;
+        // It passes that on to its own thread, which would complain about a socket that is shut.
+        sleep(Duration::from_millis(2)).await;
+        for socket in &self.sockets {
+            if let Err(e) = socket.shutdown(Shutdown::Both) {
+                // Not every system can; then connections are refused a little later.
+                debug!(error = %e, "cannot shut a listening socket");
+            }
+        }
     }
 
     /// Returns once no connection is open.

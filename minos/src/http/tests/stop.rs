@@ -123,7 +123,7 @@ async fn keep_alive_clients_see_that_it_stops() {
     let mut socket = toy.socket().await;
     socket.write_all(SEEN).await.unwrap();
     read_one(&mut socket).await;
-    toy.health.stop();
+    toy.server.shared.closing.store(true, Ordering::SeqCst);
     socket.write_all(SEEN).await.unwrap();
     let answer = read_all(&mut socket).await.to_ascii_lowercase();
     assert!(answer.contains("connection: close"), "{answer}");
@@ -179,7 +179,7 @@ async fn under_load_no_acknowledged_request_is_lost_and_none_is_cut() {
                         Err(_) => &seen.unanswered,
                     };
                     count.fetch_add(1, Ordering::SeqCst);
-                    if seen.refused.load(Ordering::SeqCst) > 0 {
+                    if std::ptr::eq(count, &seen.refused) {
                         break;
                     }
                 }
@@ -203,8 +203,8 @@ async fn under_load_no_acknowledged_request_is_lost_and_none_is_cut() {
         assert!(clean);
         assert!(took < Duration::from_secs(1), "{took:?}");
         let count = |n: &AtomicUsize| n.load(Ordering::SeqCst);
-        assert!(count(&seen.answered) > 100);
-        assert_eq!(count(&seen.cut), 0);
+        assert!(count(&seen.answered) > 50);
+        assert_eq!((count(&seen.cut), count(&seen.unanswered)), (0, 0));
         // Every effect was acknowledged, and every acknowledgement has its effect.
         assert_eq!(count(&seen.answered), done);
     }
