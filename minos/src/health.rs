@@ -97,6 +97,10 @@ impl Health {
     }
 
     /// How each part is.
+    #[cfg_attr(
+        not(feature = "http"),
+        allow(dead_code, reason = "only the HTTP door shows them")
+    )]
     pub(crate) fn parts(&self) -> BTreeMap<String, State> {
         self.lock().clone()
     }

@@ -282,3 +282,15 @@ fn code_can_set_what_the_file_can() {
             .is_err()
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_file_and_no_variable_is_too_much(text in ".*", name in "[A-Z_]*", value in ".*") {
+        let file = format!("[http]\nbind = {text}");
+        let variable = format!("MINOS_{name}");
+        let _ = (load(&text, &[(&variable, &value)]), load(&file, &[]));
+        for key in KEYS {
+            let _ = Config::default().set(key.path, &value);
+        }
+    }
+}

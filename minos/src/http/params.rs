@@ -81,4 +81,20 @@ mod tests {
             assert!(query(wrong).is_err(), "{wrong}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_was_encoded_comes_back(text in ".*") {
+            let encoded: String = text.bytes().map(|b| format!("%{b:02x}")).collect();
+            proptest::prop_assert_eq!(&query(&format!("a={encoded}")).unwrap(), &[("a".to_owned(), text.clone())]);
+            if !text.is_empty() {
+                proptest::prop_assert_eq!(path(&format!("/{encoded}")).unwrap(), [text]);
+            }
+        }
+
+        #[test]
+        fn no_text_is_too_much(text in ".*") {
+            let _ = (path(&text), query(&text));
+        }
+    }
 }
