@@ -89,7 +89,10 @@ impl Supervisor {
                     Ok(Ok(())) => break,
                     Ok(Err(e)) => {
                         error!(task = name, error = ?e, "a task failed; it is started again");
-                        e.to_string()
+                        match e.kind() {
+                            Some(kind) if kind.is_public() => e.to_string(),
+                            _ => "it failed; the log says why".to_owned(),
+                        }
                     }
                     Err(_) => {
                         error!(task = name, "a task panicked; it is started again");
