@@ -60,6 +60,10 @@ async fn raw(folder: &Path) -> SqliteConnection {
     connection
 }
 
+async fn say(connection: &mut SqliteConnection, sql: &'static str) {
+    sqlx::query(sql).execute(connection).await.unwrap();
+}
+
 async fn raw_create(connection: &mut SqliteConnection) {
     let (id, event) = (Uuid::now_v7(), Uuid::now_v7());
     let state = format!(r#"{{"owner":"{}","balance":0}}"#, owner());
@@ -143,10 +147,9 @@ fn creates(c: &mut Criterion) {
                     let connection = connection.clone();
                     async move {
                         let mut connection = connection.lock().await;
-                        let mut transaction =
-                            connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
-                        raw_create(&mut transaction).await;
-                        transaction.commit().await.unwrap();
+                        say(&mut connection, "BEGIN IMMEDIATE").await;
+                        raw_create(&mut connection).await;
+                        say(&mut connection, "COMMIT").await;
                     }
                 })
             });
@@ -176,11 +179,11 @@ async fn batching(folder: &Path) -> mpsc::UnboundedSender<oneshot::Sender<()>> {
     tokio::spawn(async move {
         let mut batch = Vec::new();
         while receive.recv_many(&mut batch, 256).await > 0 {
-            let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
+            say(&mut connection, "BEGIN IMMEDIATE").await;
             for _ in &batch {
-                raw_create(&mut transaction).await;
+                raw_create(&mut connection).await;
             }
-            transaction.commit().await.unwrap();
+            say(&mut connection, "COMMIT").await;
             for done in batch.drain(..) {
                 let _ = done.send(());
             }
@@ -196,7 +199,7 @@ fn updates_and_reads(c: &mut Criterion) {
     let ids: Arc<Vec<Uuid>> = Arc::new(runtime.block_on(async {
         let mut ids = Vec::new();
         for _ in 0..N {
-            let create = |cx| -> std::pin::Pin<Box<dyn Future<Output = _> + Send + '_>> {
+            let id = running.unit("bench", |cx| {
                 Box::pin(async move {
                     Ok(Account::create(
                         cx,
@@ -207,8 +210,8 @@ fn updates_and_reads(c: &mut Criterion) {
                     )?
                     .uuid())
                 })
-            };
-            ids.push(running.unit("bench", create).await.unwrap());
+            });
+            ids.push(id.await.unwrap());
         }
         ids
     }));
@@ -254,27 +257,27 @@ fn updates_and_reads(c: &mut Criterion) {
                     let (connection, id) = (connection.clone(), ids[n]);
                     async move {
                         let mut connection = connection.lock().await;
-                        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.unwrap();
+                        say(&mut connection, "BEGIN IMMEDIATE").await;
                         let version: i64 = sqlx::query_scalar("select version from heads where id = ?")
                             .bind(id)
-                            .fetch_one(&mut *transaction)
+                            .fetch_one(&mut *connection)
                             .await
                             .unwrap();
                         sqlx::query("update heads set version = ?, tail = ? where id = ?")
                             .bind(version + 1)
                             .bind(Uuid::now_v7())
                             .bind(id)
-                            .execute(&mut *transaction)
+                            .execute(&mut *connection)
                             .await
                             .unwrap();
                         sqlx::query("insert into events (id, stream, version, name, payload, at) values (?, ?, ?, 'AccountUpdated', '{\"balance\":1}', 0)")
                             .bind(Uuid::now_v7())
                             .bind(id)
                             .bind(version + 1)
-                            .execute(&mut *transaction)
+                            .execute(&mut *connection)
                             .await
                             .unwrap();
-                        transaction.commit().await.unwrap();
+                        say(&mut connection, "COMMIT").await;
                     }
                 })
             });

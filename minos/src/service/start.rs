@@ -85,15 +85,18 @@ async fn open_broker(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn 
     }
 }
 
+/// What all services of a process share.
+type Shared<'a> = (
+    &'a Arc<dyn Broker>,
+    &'a Arc<dyn Clock>,
+    &'a watch::Sender<Option<String>>,
+);
+
 async fn one(
     service: &Service,
     config: &ServiceConfig,
     store: Arc<dyn Store>,
-    (broker, clock, fatal): (
-        &Arc<dyn Broker>,
-        &Arc<dyn Clock>,
-        &watch::Sender<Option<String>>,
-    ),
+    (broker, clock, fatal): Shared<'_>,
 ) -> Result<Up> {
     let name = service.name();
     let health = Arc::new(Health::default());
