@@ -122,19 +122,16 @@ fn creates(c: &mut Criterion) {
                 spread(tasks, move |_| {
                     let running = running.clone();
                     async move {
-                        let create =
-                            |cx| -> std::pin::Pin<Box<dyn Future<Output = _> + Send + '_>> {
-                                Box::pin(async move {
-                                    Account::create(
-                                        cx,
-                                        Account {
-                                            owner: owner(),
-                                            balance: 0,
-                                        },
-                                    )
-                                })
-                            };
-                        running.unit("bench", create).await.unwrap();
+                        let account = || Account {
+                            owner: owner(),
+                            balance: 0,
+                        };
+                        running
+                            .unit("bench", move |cx| {
+                                Box::pin(async move { Account::create(cx, account()) })
+                            })
+                            .await
+                            .unwrap();
                     }
                 })
             });
