@@ -256,8 +256,12 @@ impl super::Store for Store {
 
     async fn health(&self) -> Result<()> {
         let probe = tokio::time::timeout(PROBE, self.submit(Work::Probe));
-        let late = |_| Error::Unavailable("the writer does not answer".into());
-        probe.await.map_err(late)?.map(drop)
+        match probe.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(Error::OutcomeUnknown(e))) => Err(Error::Unavailable(e)),
+            Ok(Err(e)) => Err(e),
+            Err(_) => Err(Error::Unavailable("the writer does not answer".into())),
+        }
     }
 
     async fn close(&self) {

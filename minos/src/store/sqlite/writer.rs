@@ -52,7 +52,7 @@ pub(super) struct Writer {
     /// Whether the last batch had company.
     crowded: bool,
     /// Set once a write may not have reached the disk: from then on nothing is promised.
-    broken: Option<Arc<sqlx::Error>>,
+    broken: Option<Broken>,
 }
 
 impl Writer {
@@ -144,6 +144,10 @@ impl Writer {
 
     /// One transaction. Nothing is answered before its COMMIT.
     async fn attempt(&mut self, works: &[&Work]) -> Result<Vec<Result<Answer>>, Trouble> {
+        if let Some(cause) = &self.broken {
+            // Not "nothing was written": it may be a unit whose outcome is unknown, and comes again.
+            return Err(Trouble::Unknown(cause.error()));
+        }
         let mut connection = self.take().await.map_err(Trouble::Failed)?;
         let mut pauses = Pauses::new(self.options.busy_timeout);
         let outcome = loop {
@@ -174,9 +178,7 @@ impl Writer {
     /// The connection, opened again if it was lost.
     async fn take(&mut self) -> sqlx::Result<Connection> {
         if let Some(cause) = &self.broken {
-            return Err(sqlx::Error::Io(std::io::Error::other(format!(
-                "a write may not have reached the disk ({cause}); restart the service, which reads what is there"
-            ))));
+            return Err(cause.error());
         }
         match self.connection.take() {
             Some(connection) => Ok(connection),
@@ -190,7 +192,7 @@ impl Writer {
         tracing::error!(error = %cause, "the outcome of a commit is unknown");
         drop(connection);
         if fault::is_io(cause) {
-            self.broken = Some(Arc::new(sqlx::Error::Protocol(cause.to_string())));
+            self.broken = Some(Broken(cause.to_string()));
         }
     }
 
@@ -320,6 +322,18 @@ impl Writer {
                 Err(Error::OutcomeUnknown(e.into()))
             }
         }
+    }
+}
+
+/// Why nothing is promised any more.
+struct Broken(String);
+
+impl Broken {
+    fn error(&self) -> sqlx::Error {
+        sqlx::Error::Io(std::io::Error::other(format!(
+            "a write may not have reached the disk ({}); restart the service, which reads what is there",
+            self.0
+        )))
     }
 }
 
