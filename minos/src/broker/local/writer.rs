@@ -106,7 +106,7 @@ type Answer<T> = oneshot::Sender<Result<T>>;
 /// What the writer is asked for.
 pub(super) enum Op {
     Publish(Chunk, Answer<()>),
-    Commit(Arc<Member>, Vec<(Place, i64)>, Answer<()>),
+    Commit(Arc<Member>, BTreeMap<Place, i64>, Answer<()>),
     Topics(Vec<String>, Answer<()>),
     Renew(lease::Renewal, Answer<lease::Standing>),
     Leave(Arc<Member>, Answer<()>),
