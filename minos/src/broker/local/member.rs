@@ -382,3 +382,6 @@ pub(super) async fn live(
         .ask(|answer| Op::Leave(Arc::clone(&member), answer))
         .await;
 }
+
+#[cfg(test)]
+mod tests;

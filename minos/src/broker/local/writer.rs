@@ -197,8 +197,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) async fn start(file: File, hub: Arc<Hub>, options: &Options) -> Result<Queue> {
-        let connection = file.connect().await.map_err(error::from)?;
+    /// Runs it, until everybody who could ask is gone or somebody closes it.
+    pub(super) fn start(
+        file: File,
+        connection: SqliteConnection,
+        hub: Arc<Hub>,
+        options: &Options,
+    ) -> Queue {
         let writer = Self {
             file,
             clock: Arc::clone(&options.clock),
@@ -214,7 +219,7 @@ impl Writer {
         };
         let (queue, ops) = mpsc::channel(QUEUE);
         tokio::spawn(writer.run(ops));
-        Ok(Queue(queue))
+        Queue(queue)
     }
 
     async fn run(mut self, mut ops: mpsc::Receiver<Op>) {
