@@ -202,10 +202,10 @@ impl Member {
         found.into_iter().filter(mine).collect()
     }
 
-    /// The given offsets, without those that are not this member's to commit.
-    pub(super) fn commits(&self, done: &[Origin]) -> Vec<(Place, i64)> {
+    /// The highest of the given offsets per partition, without those that are not this member's to commit.
+    pub(super) fn commits(&self, done: &[Origin]) -> BTreeMap<Place, i64> {
         let state = lock(&self.state);
-        let mut commits = Vec::with_capacity(done.len());
+        let mut commits = BTreeMap::new();
         for origin in done {
             let topic = self.topics.iter().find(|t| t.name == origin.topic);
             let place = topic.map(|t| (t.id, origin.partition));
@@ -214,7 +214,8 @@ impl Member {
                 && origin.offset <= held.delivered
                 && origin.offset > held.committed
             {
-                commits.push((place, origin.offset));
+                let highest = commits.entry(place).or_insert(origin.offset);
+                *highest = origin.offset.max(*highest);
             }
         }
         commits
@@ -381,3 +382,6 @@ pub(super) async fn live(
         .ask(|answer| Op::Leave(Arc::clone(&member), answer))
         .await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,6 +149,27 @@ async fn a_file_that_stays_locked_is_unavailable_and_one_that_is_freed_is_not() 
     hasty.publish(&batch).await.unwrap();
 }
 
+/// A process tells the changes of others from its own by this mark.
+#[tokio::test]
+async fn the_mark_of_a_change_is_about_others() {
+    let folder = tempfile::tempdir().unwrap();
+    open(&folder, Options::default()).await.close().await;
+    let (mut one, mut two) = (connect(&folder).await, connect(&folder).await);
+    async fn mark(connection: &mut sqlx::SqliteConnection) -> i64 {
+        let mark = sqlx::query_scalar("PRAGMA data_version");
+        mark.fetch_one(connection).await.unwrap()
+    }
+    let change = "INSERT INTO groups VALUES (hex(randomblob(8)), 1)";
+    let start = (mark(&mut one).await, mark(&mut two).await);
+    sqlx::query(change).execute(&mut one).await.unwrap();
+    assert_eq!(mark(&mut one).await, start.0);
+    let changed = mark(&mut two).await;
+    assert_ne!(changed, start.1);
+    sqlx::query(change).execute(&mut two).await.unwrap();
+    assert_eq!(mark(&mut two).await, changed);
+    assert_ne!(mark(&mut one).await, start.0);
+}
+
 async fn run_new(path: &Path, sql: &'static str) {
     use sqlx::ConnectOptions;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path);
