@@ -11,8 +11,8 @@ use crate::{
     message::{Message, Outcome},
     payload::Payload,
     store::{
-        self, Cursor, DeadLetter, Find, Guard, Head, Position, SagaFilter, SagaRow, SqlConnection, SqlTransaction,
-        Store, StoredEvent, StreamId, Timer, UnitOfWork,
+        self, Cursor, DeadLetter, Find, Guard, Head, Position, SagaFilter, SagaRow, SqlConnection,
+        SqlTransaction, Store, StoredEvent, StreamId, Timer, UnitOfWork,
     },
 };
 
@@ -89,7 +89,10 @@ impl Store for ObservedStore {
 
     async fn begin(&self) -> store::Result<Box<dyn SqlTransaction>> {
         let transaction = self.store.begin().await?;
-        Ok(Box::new(ObservedTransaction { transaction, observer: self.observer.clone() }))
+        Ok(Box::new(ObservedTransaction {
+            transaction,
+            observer: self.observer.clone(),
+        }))
     }
 
     async fn load(&self, streams: &[StreamId]) -> store::Result<Vec<Option<Head>>> {
@@ -100,7 +103,12 @@ impl Store for ObservedStore {
         self.store.find(find).await
     }
 
-    async fn stream(&self, stream: &StreamId, after: u64, limit: u32) -> store::Result<Vec<StoredEvent>> {
+    async fn stream(
+        &self,
+        stream: &StreamId,
+        after: u64,
+        limit: u32,
+    ) -> store::Result<Vec<StoredEvent>> {
         self.store.stream(stream, after, limit).await
     }
 
@@ -175,7 +183,11 @@ impl Store for ObservedStore {
         self.store.next_due().await
     }
 
-    async fn dead_letters(&self, consumer: Option<&str>, limit: u32) -> store::Result<Vec<DeadLetter>> {
+    async fn dead_letters(
+        &self,
+        consumer: Option<&str>,
+        limit: u32,
+    ) -> store::Result<Vec<DeadLetter>> {
         self.store.dead_letters(consumer, limit).await
     }
 
@@ -227,9 +239,16 @@ impl Broker for ObservedBroker {
         Ok(())
     }
 
-    async fn subscribe(&self, group: &str, topics: &[String]) -> broker::Result<Box<dyn Subscription>> {
+    async fn subscribe(
+        &self,
+        group: &str,
+        topics: &[String],
+    ) -> broker::Result<Box<dyn Subscription>> {
         let subscription = self.broker.subscribe(group, topics).await?;
-        Ok(Box::new(ObservedSubscription { subscription, observer: self.observer.clone() }))
+        Ok(Box::new(ObservedSubscription {
+            subscription,
+            observer: self.observer.clone(),
+        }))
     }
 
     async fn health(&self) -> broker::Result<()> {
