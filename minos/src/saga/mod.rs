@@ -5,8 +5,6 @@
 
 pub(crate) mod flow;
 pub(crate) mod machine;
-#[cfg(test)]
-mod machine_tests;
 mod proof;
 pub(crate) mod run;
 
