@@ -1,5 +1,13 @@
 //! Event-sourced microservices by annotating structs and impl blocks.
 
+#[cfg(all(
+    any(doc, doctest),
+    feature = "http",
+    feature = "local",
+    feature = "macros",
+    feature = "sqlite"
+))]
+pub mod _guide;
 pub mod aggregate;
 pub mod broker;
 mod check;
@@ -9,14 +17,17 @@ pub mod context;
 pub mod enroute;
 pub mod error;
 mod health;
+#[cfg(feature = "http")]
+mod http;
+mod log;
 pub mod message;
 pub mod model;
 mod payload;
 mod private;
 mod runtime;
 pub mod saga;
+mod service;
 pub mod store;
-// pub mod service;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod view;
@@ -29,12 +40,16 @@ pub use crate::{
     error::{Error, Result},
     payload::Payload,
     private::__private,
+    service::{Builder, Running, run},
 };
+pub use chrono;
 #[cfg(feature = "macros")]
 pub use minos_macros::{
     aggregate, aggregate_ref, command_service, construct, contract, error_model, main, model,
     query_service, read_model, saga, step,
 };
+#[cfg(feature = "sqlite")]
+pub use sqlx;
 
 /// What a service crate uses: `use minos::prelude::*;`.
 pub mod prelude {

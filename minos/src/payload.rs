@@ -52,6 +52,13 @@ impl Payload {
     }
 }
 
+/// The JSON text, without a copy.
+impl From<Payload> for Arc<str> {
+    fn from(payload: Payload) -> Self {
+        payload.0
+    }
+}
+
 impl fmt::Debug for Payload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

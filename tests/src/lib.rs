@@ -116,16 +116,25 @@ impl Commands {
     #[enroute::rest::command("/counters", "POST")]
     async fn create(&self, cx: &Context, request: Request<NewCounter>) -> Result<CounterId> {
         let name = request.into_content().name;
-        Ok(CounterId { uuid: Counter::create(cx, Counter { value: 0, name })?.uuid() })
+        Ok(CounterId {
+            uuid: Counter::create(cx, Counter { value: 0, name })?.uuid(),
+        })
     }
 
     /// One more.
     #[enroute::rest::command("/counters/{uuid}/increment", "POST")]
-    async fn increment(&self, cx: &Context, request: Request<(), CounterId>) -> Result<CounterState> {
+    async fn increment(
+        &self,
+        cx: &Context,
+        request: Request<(), CounterId>,
+    ) -> Result<CounterState> {
         let mut counter = Counter::get(cx, request.params().uuid).await?;
         counter.value += 1;
         counter.save(cx)?;
-        Ok(CounterState { value: counter.value, version: counter.version() })
+        Ok(CounterState {
+            value: counter.value,
+            version: counter.version(),
+        })
     }
 
     /// Moves one from a counter to another.
@@ -142,19 +151,47 @@ impl Commands {
 
     /// Does one of everything, then ends as it is told.
     #[enroute::rest::command("/everything", "POST")]
-    async fn everything(&self, cx: &Context, request: Request<Everything>) -> Result<(), Error<TrialError>> {
+    async fn everything(
+        &self,
+        cx: &Context,
+        request: Request<Everything>,
+    ) -> Result<(), Error<TrialError>> {
         ENTERED.fetch_add(1, Ordering::SeqCst);
-        Counter::create(cx, Counter { value: 7, name: None })?;
-        cx.send(Note { text: "sent".to_owned() })?;
-        cx.publish(Noted { text: "published".to_owned() })?;
-        cx.start(Noting { text: cx.new_uuid().to_string() })?;
-        cx.schedule(cx.now(), Note { text: "scheduled".to_owned() })?;
+        Counter::create(
+            cx,
+            Counter {
+                value: 7,
+                name: None,
+            },
+        )?;
+        cx.send(Note {
+            text: "sent".to_owned(),
+        })?;
+        cx.publish(Noted {
+            text: "published".to_owned(),
+        })?;
+        cx.start(Noting {
+            text: cx.new_uuid().to_string(),
+        })?;
+        cx.schedule(
+            cx.now(),
+            Note {
+                text: "scheduled".to_owned(),
+            },
+        )?;
         let sql = cx.sql::<sqlx::Sqlite>();
-        sqlx::query("create table if not exists trial_rows (n integer)").execute(sql).await?;
-        sqlx::query("insert into trial_rows values (1)").execute(sql).await?;
+        sqlx::query("create table if not exists trial_rows (n integer)")
+            .execute(sql)
+            .await?;
+        sqlx::query("insert into trial_rows values (1)")
+            .execute(sql)
+            .await?;
         match request.content().end {
             End::Ok => Ok(()),
-            End::Err => Err(Error::new(minos::error::Kind::Invalid, "it was told to fail")),
+            End::Err => Err(Error::new(
+                minos::error::Kind::Invalid,
+                "it was told to fail",
+            )),
             End::Refuse => Err(TrialError::Told)?,
             #[allow(clippy::panic, reason = "that is what this is for")]
             End::Panic => panic!("it was told to panic"),
@@ -165,7 +202,13 @@ impl Commands {
     /// Is told something.
     #[enroute::broker::command(Note)]
     async fn note(&self, cx: &Context, request: Request<Note>) -> Result<()> {
-        Counter::create(cx, Counter { value: 1, name: Some(format!("note {} {}", request.content().text, cx.new_uuid())) })?;
+        Counter::create(
+            cx,
+            Counter {
+                value: 1,
+                name: Some(format!("note {} {}", request.content().text, cx.new_uuid())),
+            },
+        )?;
         Ok(())
     }
 }
@@ -199,6 +242,9 @@ impl Queries {
     #[enroute::rest::query("/counters/{uuid}", "GET")]
     async fn counter(&self, cx: &Context, request: Request<(), CounterId>) -> Result<CounterState> {
         let counter = Counter::get(cx, request.params().uuid).await?;
-        Ok(CounterState { value: counter.value, version: counter.version() })
+        Ok(CounterState {
+            value: counter.value,
+            version: counter.version(),
+        })
     }
 }

@@ -7,11 +7,11 @@ mod shape;
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use syn::{Attribute, Ident, Type};
+use syn::{Attribute, Ident, Type, parse_quote};
 
 use crate::{
     diag::Diagnostics,
-    syntax::{self, ImplBlock},
+    syntax::{self, ImplBlock, Member},
 };
 
 /// The arguments of `#[saga(..)]`.
@@ -94,6 +94,16 @@ impl Step {
         }
     }
 
+    /// The methods that it runs: its own, and those that its keys name.
+    fn methods(&self) -> impl Iterator<Item = &Ident> {
+        let callbacks = [&self.on_success, &self.on_error].into_iter().flatten();
+        let undo = self.compensate.iter().map(|(ident, _)| ident);
+        [&self.ident]
+            .into_iter()
+            .chain(callbacks.map(|c| &c.ident))
+            .chain(undo)
+    }
+
     fn is_pivot(&self) -> bool {
         self.keys.pivot.is_some()
     }
@@ -127,8 +137,24 @@ pub(crate) fn saga(args: &TokenStream, item: &TokenStream, diag: &mut Diagnostic
     if diag.len() == before {
         check::check(&model, diag);
     }
+    allow_our_shapes(&mut block, &model);
     let expansion = expand::expand(&model, diag.len() == before);
     quote!(#block #expansion)
+}
+
+/// What the shapes of steps and callbacks ask for is no fault of the user's.
+fn allow_our_shapes(block: &mut ImplBlock, model: &Model) {
+    let ours: Vec<&Ident> = model.steps.iter().flat_map(Step::methods).collect();
+    for member in &mut block.members {
+        if let Member::Method(method) = member
+            && ours.iter().any(|ident| method.sig.ident == **ident)
+        {
+            // A callback gets its answer by value, and a local step is async whether or not it awaits.
+            method.attrs.push(parse_quote! {
+                #[allow(clippy::needless_pass_by_value, clippy::unused_async, clippy::unused_self)]
+            });
+        }
+    }
 }
 
 fn wrong_item(item: &TokenStream, diag: &mut Diagnostics) {

@@ -133,6 +133,25 @@ mod tests {
         assert_eq!(message.payload.as_str(), "[1]");
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(envelope: Vec<u8>, payload: Vec<u8>) {
+            let _ = decode("Foo", FORMAT, &envelope, &payload);
+        }
+
+        #[test]
+        fn any_text_survives(name: String, key: String, header: String, content: String) {
+            let mut sent = message();
+            sent.payload = Payload::from_text(serde_json::to_string(&content).unwrap());
+            sent.headers.custom = [(header.clone(), header)].into();
+            (sent.name, sent.key) = (name, key);
+            let mut bytes = Vec::new();
+            let (head, _) = append(&sent, &mut bytes).unwrap();
+            let (envelope, payload) = bytes.split_at(head);
+            proptest::prop_assert_eq!(decode("Foo", FORMAT, envelope, payload), Ok(sent));
+        }
+    }
+
     #[test]
     fn what_is_no_message_says_why_and_keeps_its_text() {
         let mut bytes = Vec::new();

@@ -51,6 +51,19 @@ pub(super) const KEYS: &[Key] = &[
         show: |s| s.broker.partitions.to_string(),
     },
     Key {
+        path: "broker.lease",
+        per_service: false,
+        set: |s, v| {
+            let lease = value::duration(v)?;
+            if lease.is_zero() {
+                return Err("write a duration above zero, such as \"3s\"".to_owned());
+            }
+            s.broker.lease = lease;
+            Ok(())
+        },
+        show: |s| value::show_duration(s.broker.lease),
+    },
+    Key {
         path: "http.bind",
         per_service: true,
         set: |s, v| value::bind(v).map(|bind| s.http.bind = bind),

@@ -24,6 +24,7 @@ mod settings;
 mod value;
 
 #[cfg(test)]
+#[cfg(all(feature = "local", feature = "sqlite"))]
 mod tests;
 
 use std::{collections::BTreeMap, fs, io, path::PathBuf};

@@ -46,6 +46,8 @@ pub struct Broker {
     pub url: BrokerUrl,
     /// How many partitions a new topic gets: so many messages of one topic may be handled at once.
     pub partitions: u32,
+    /// How long an instance that shows no life keeps its partitions of the embedded broker.
+    pub lease: Duration,
 }
 
 /// Which broker.
@@ -129,6 +131,7 @@ impl Default for Broker {
         Self {
             url: BrokerUrl::Local(PathBuf::from("data/broker.db")),
             partitions: 8,
+            lease: Duration::from_secs(3),
         }
     }
 }

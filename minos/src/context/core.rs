@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use tokio::sync::watch;
+
 use super::Slots;
 use crate::{clock::Clock, enroute::Resources, saga::Flow, store::Store};
 
@@ -17,6 +19,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     /// Where submitted units are finished, whatever happens to their callers.
     pub(crate) runtime: tokio::runtime::Handle,
+    /// Says why the service must not go on: nobody knows what its store has.
+    pub(crate) fatal: watch::Sender<Option<String>>,
 }
 
 /// How often things are tried.

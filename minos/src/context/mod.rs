@@ -4,6 +4,8 @@ mod core;
 mod run;
 mod slots;
 mod staged;
+#[cfg(test)]
+mod tests;
 
 use std::{any::Any, fmt, sync::Mutex};
 
@@ -12,7 +14,7 @@ use uuid::Uuid;
 
 pub(crate) use self::{
     core::{Core, Limits},
-    run::{Call, Job, Work, run, submit},
+    run::{Call, Job, Work, run},
     slots::Slots,
     staged::Snapshot,
 };

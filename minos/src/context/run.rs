@@ -112,13 +112,19 @@ pub(crate) async fn submit(core: &Arc<Core>, finished: Finished) -> store::Resul
     }
 }
 
-/// Commits a unit; the identical unit again as long as its outcome is unknown.
+/// Commits a unit; the identical unit again as long as its outcome is unknown. If it stays unknown, the service
+/// ends: it can promise nothing any more.
 async fn commit(core: &Core, unit: UnitOfWork) -> store::Result<()> {
     let mut tries = 0;
     loop {
         match core.store.commit(unit.clone()).await {
-            Err(e @ store::Error::OutcomeUnknown(_)) if tries < core.limits.resubmits => {
+            Err(e @ store::Error::OutcomeUnknown(_)) => {
                 tries += 1;
+                if tries > core.limits.resubmits {
+                    error!(unit = %unit.id, error = %e, "the outcome of a commit stays unknown");
+                    core.fatal.send_replace(Some(format!("{}: {e}", core.name)));
+                    return Err(e);
+                }
                 warn!(unit = %unit.id, tries, error = %e, "the outcome of a commit is unknown; submitting it again");
                 tokio::time::sleep(jitter(core, tries)).await;
             }

@@ -7,6 +7,8 @@ mod keyed;
 mod relay;
 mod sagas;
 mod supervise;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::{
     consumer::{Consumer, topics},

@@ -56,6 +56,7 @@ impl Stop {
 pub(crate) struct Supervisor {
     health: Arc<Health>,
     clock: Arc<dyn Clock>,
+    stop: Stop,
     tasks: JoinSet<()>,
 }
 
@@ -64,6 +65,7 @@ impl Supervisor {
         Self {
             health,
             clock,
+            stop: Stop::default(),
             tasks: JoinSet::new(),
         }
     }
@@ -71,22 +73,26 @@ impl Supervisor {
     /// Runs a task; when it fails or panics it is started again, after a pause that grows, and readiness says why.
     ///
     /// The task reports itself up (`health.up(name)`) once it works.
-    pub(crate) fn spawn<F, Fut>(&mut self, name: String, stop: Stop, mut task: F)
+    pub(crate) fn spawn<F, Fut>(&mut self, name: &str, mut task: F)
     where
-        F: FnMut() -> Fut + Send + 'static,
+        F: FnMut(Stop) -> Fut + Send + 'static,
         Fut: Future<Output = Result<()>> + Send + 'static,
     {
-        let (health, clock) = (self.health.clone(), self.clock.clone());
+        let (health, clock, stop) = (self.health.clone(), self.clock.clone(), self.stop.clone());
+        let name = name.to_owned();
         health.starting(&name);
         self.tasks.spawn(async move {
             let mut failures = 0;
             while !stop.stopped() {
                 let started = tokio::time::Instant::now();
-                let reason = match AssertUnwindSafe(task()).catch_unwind().await {
+                let reason = match AssertUnwindSafe(task(stop.clone())).catch_unwind().await {
                     Ok(Ok(())) => break,
                     Ok(Err(e)) => {
                         error!(task = name, error = ?e, "a task failed; it is started again");
-                        e.to_string()
+                        match e.kind() {
+                            Some(kind) if kind.is_public() => e.to_string(),
+                            _ => "it failed; the log says why".to_owned(),
+                        }
                     }
                     Err(_) => {
                         error!(task = name, "a task panicked; it is started again");
@@ -112,6 +118,11 @@ impl Supervisor {
             }
             info!(task = name, "stopped");
         });
+    }
+
+    /// Tells all tasks to stop.
+    pub(crate) fn stop(&self) {
+        self.stop.stop();
     }
 
     /// Waits for all tasks; those that do not stop in time are ended. `false` if any was.

@@ -5,8 +5,6 @@
 
 pub(crate) mod flow;
 pub(crate) mod machine;
-#[cfg(test)]
-mod machine_tests;
 mod proof;
 pub(crate) mod run;
 
@@ -17,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::flow::{Action, Callback, Outgoing, Step, StepEnd};
-pub(crate) use self::flow::{Flow, LocalOutcome, StepInfo};
+pub(crate) use self::flow::{Flow, LocalOutcome};
 use crate::{enroute::At, model::Model};
 
 #[doc(hidden)]

@@ -3,12 +3,30 @@
 //! Start: database and migrations, then consumers, then HTTP, then ready. Stop: not ready, HTTP drains, consumers
 //! finish their unit, the outbox is flushed, files are closed.
 
+#[cfg(feature = "http")]
+mod http;
+#[cfg(not(feature = "http"))]
+#[path = "without/http.rs"]
+mod http;
+#[cfg(feature = "local")]
+mod local;
+#[cfg(not(feature = "local"))]
+#[path = "without/local.rs"]
+mod local;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(not(feature = "sqlite"))]
+#[path = "without/sqlite.rs"]
+mod sqlite;
 mod start;
-mod stores;
+mod unit;
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 use tracing::{info, warn};
 
 use crate::{
@@ -17,7 +35,6 @@ use crate::{
     config::Config,
     enroute::{Service, wiring_problems},
     error::{Error, Kind, Result},
-    health::Health,
     store::Store,
 };
 
@@ -50,8 +67,18 @@ pub async fn run(services: impl IntoIterator<Item = Service>) -> Result<()> {
     // From here on a signal stops in order, also while starting.
     let told = told_to_stop()?;
     let running = Builder::new(services).config(config).start().await?;
-    told.await;
-    running.stop().await
+    let fatal = tokio::select! {
+        () = told => None,
+        why = running.failed() => Some(why),
+    };
+    let stopped = running.stop().await;
+    match fatal {
+        Some(why) => Err(Error::new(
+            Kind::OutcomeUnknown,
+            format!("stopped, because {why}"),
+        )),
+        None => stopped,
+    }
 }
 
 /// Whether services fit together.
@@ -64,9 +91,20 @@ pub(crate) fn verify(services: &[Service]) -> Result<()> {
         return Ok(());
     }
     let count = problems.len();
-    let list: Vec<String> = problems.iter().enumerate().map(|(i, p)| format!("({}) {p}", i + 1)).collect();
-    let noun = if count == 1 { "wiring problem" } else { "wiring problems" };
-    Err(Error::new(Kind::Wiring, format!("{count} {noun}: {}", list.join("; "))))
+    let list: Vec<String> = problems
+        .iter()
+        .enumerate()
+        .map(|(i, p)| format!("({}) {p}", i + 1))
+        .collect();
+    let noun = if count == 1 {
+        "wiring problem"
+    } else {
+        "wiring problems"
+    };
+    Err(Error::new(
+        Kind::Wiring,
+        format!("{count} {noun}: {}", list.join("; ")),
+    ))
 }
 
 fn told_to_stop() -> Result<impl Future<Output = ()>> {
@@ -99,7 +137,10 @@ pub struct Builder {
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("services", &self.services).field("config", &self.config).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("services", &self.services)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
     }
 }
 
@@ -163,13 +204,16 @@ impl Builder {
 pub struct Running {
     services: Vec<start::Up>,
     broker: Arc<dyn Broker>,
+    fatal: watch::Sender<Option<String>>,
     grace: Duration,
 }
 
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<_> = self.services.iter().map(|s| &s.name).collect();
-        f.debug_struct("Running").field("services", &names).finish_non_exhaustive()
+        f.debug_struct("Running")
+            .field("services", &names)
+            .finish_non_exhaustive()
     }
 }
 
@@ -177,7 +221,8 @@ impl Running {
     /// Where a service's HTTP door is, such as `http://127.0.0.1:4545`.
     #[must_use]
     pub fn url(&self, service: &str) -> Option<String> {
-        self.address(service).map(|address| format!("http://{address}"))
+        self.address(service)
+            .map(|address| format!("http://{address}"))
     }
 
     /// The address of a service's HTTP door.
@@ -198,10 +243,14 @@ impl Running {
         self.broker.clone()
     }
 
-    /// How a service is.
-    #[must_use]
-    pub fn health(&self, service: &str) -> Option<Arc<Health>> {
-        self.up(service).map(|up| up.health.clone())
+    /// Returns if a service must not go on - the outcome of a commit stays unknown - and says why.
+    pub async fn failed(&self) -> String {
+        let mut fatal = self.fatal.subscribe();
+        // The sender lives as long as `self`.
+        match fatal.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
     }
 
     fn up(&self, service: &str) -> Option<&start::Up> {
@@ -221,8 +270,15 @@ impl Running {
         if tokio::time::timeout(patience, all).await.is_ok() {
             return Ok(());
         }
-        let missing: Vec<String> = self.services.iter().filter_map(|s| s.health.why_not_ready().map(|w| format!("{}: {w}", s.name))).collect();
-        Err(Error::new(Kind::TimedOut, format!("not ready after {patience:?}: {}", missing.join("; "))))
+        let missing: Vec<String> = self
+            .services
+            .iter()
+            .filter_map(|s| s.health.why_not_ready().map(|w| format!("{}: {w}", s.name)))
+            .collect();
+        Err(Error::new(
+            Kind::TimedOut,
+            format!("not ready after {patience:?}: {}", missing.join("; ")),
+        ))
     }
 
     /// Stops in order: not ready, HTTP drains, consumers finish their unit, the outbox is flushed, files are closed.
@@ -237,30 +293,26 @@ impl Running {
         for service in &self.services {
             service.health.stop();
         }
-        let mut clean = true;
-        let mut relays = Vec::new();
-        let mut stores = Vec::new();
-        let mut doors = Vec::new();
-        let mut workers = Vec::new();
+        let (mut doors, mut workers, mut relays, mut stores) = (vec![], vec![], vec![], vec![]);
         for service in self.services {
-            let parts = service.take_apart();
-            doors.push(parts.door);
-            workers.push((parts.work, parts.workers));
-            relays.push((parts.flush, parts.relay));
-            stores.push(parts.store);
+            // What hangs in a request must not take the time of what is behind it.
+            doors.push(service.door.close(left().mul_f32(0.6)));
+            workers.push(service.workers);
+            relays.push(service.relay);
+            stores.push(service.store);
         }
-        futures_util::future::join_all(doors.into_iter().map(|door| start::close(door, left()))).await;
-        for (stop, _) in &workers {
-            stop.stop();
-        }
-        for (_, tasks) in workers {
-            clean &= tasks.join(left()).await;
-        }
-        for (stop, _) in &relays {
-            stop.stop();
-        }
-        for (_, tasks) in relays {
-            clean &= tasks.join(left()).await;
+        // Each stage ends in all services before the next begins: a request in work may need the other service.
+        let mut clean = futures_util::future::join_all(doors)
+            .await
+            .into_iter()
+            .all(|clean| clean);
+        for stage in [workers, relays] {
+            for tasks in &stage {
+                tasks.stop();
+            }
+            for tasks in stage {
+                clean &= tasks.join(left()).await;
+            }
         }
         for store in stores {
             store.close().await;
@@ -271,6 +323,9 @@ impl Running {
             return Ok(());
         }
         warn!("the grace period is over; what still ran was cut off");
-        Err(Error::new(Kind::TimedOut, format!("not everything stopped within {grace:?}")))
+        Err(Error::new(
+            Kind::TimedOut,
+            format!("not everything stopped within {grace:?}"),
+        ))
     }
 }

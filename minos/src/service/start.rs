@@ -2,18 +2,19 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 
+use tokio::sync::watch;
 use tracing::info;
 
-use super::{Builder, Running, stores};
+use super::{Builder, Running, http, local, sqlite};
 use crate::{
+    broker::Broker,
     clock::Clock,
-    config::ServiceConfig,
+    config::{BrokerUrl, Config, DatabaseUrl, ServiceConfig},
     context::{Core, Limits, Slots},
-    door::{self, Door},
     enroute::{self, Handlers, Service},
     error::Result,
     health::Health,
-    runtime::{Consumer, Due, Follower, Handler, Relay, Retries, Stop, Supervisor, topics},
+    runtime::{Consumer, Due, Follower, Handler, Relay, Retries, Supervisor, topics},
     store::Store,
 };
 
@@ -22,13 +23,12 @@ pub(super) struct Up {
     pub(super) name: String,
     pub(super) health: Arc<Health>,
     pub(super) store: Arc<dyn Store>,
-    door: Door,
-    /// Stops consumers, followers, and sagas.
-    work: Stop,
-    workers: Supervisor,
-    /// Stops the relay, once nothing more is written.
-    flush: Stop,
-    relay: Supervisor,
+    pub(super) core: Arc<Core>,
+    pub(super) door: http::Door,
+    /// Consumers, followers, and sagas.
+    pub(super) workers: Supervisor,
+    /// The relay: it stops once nothing more is written.
+    pub(super) relay: Supervisor,
 }
 
 impl Up {
@@ -38,31 +38,65 @@ impl Up {
 }
 
 pub(super) async fn start(builder: Builder) -> Result<Running> {
-    let Builder { services, config, clock, wrap_store, wrap_broker } = builder;
-    let mut broker = stores::broker(&config, &clock).await?;
+    let Builder {
+        services,
+        config,
+        clock,
+        wrap_store,
+        wrap_broker,
+    } = builder;
+    let names: Vec<&str> = services.iter().map(Service::name).collect();
+    let configs = config.for_services(&names)?;
+    let mut broker = open_broker(&config, &clock).await?;
     if let Some(wrap) = wrap_broker {
         broker = wrap(broker);
     }
+    let fatal = watch::Sender::new(None);
     let mut up = Vec::with_capacity(services.len());
-    let mut grace = Duration::from_secs(5);
-    for (index, service) in services.iter().enumerate() {
-        let config = config.for_service(service.name(), index);
-        grace = config.runtime.stop_grace;
-        let mut store = stores::store(&config, &clock).await?;
+    for (service, config) in services.iter().zip(&configs) {
+        let mut store = open_store(config).await?;
         if let Some(wrap) = &wrap_store {
             store = wrap(service.name(), store);
         }
-        up.push(one(service, &config, store, &broker, &clock).await?);
+        up.push(one(service, config, store, (&broker, &clock, &fatal)).await?);
     }
-    Ok(Running { services: up, broker, grace })
+    Ok(Running {
+        services: up,
+        broker,
+        fatal,
+        grace: config.settings().runtime.stop_grace,
+    })
 }
+
+async fn open_store(config: &ServiceConfig) -> Result<Arc<dyn Store>> {
+    match &config.database.url {
+        DatabaseUrl::Memory => Ok(Arc::new(crate::store::memory::Store::new())),
+        DatabaseUrl::Sqlite(path) => sqlite::open(path, &config.database).await,
+    }
+}
+
+async fn open_broker(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn Broker>> {
+    let settings = &config.settings().broker;
+    match &settings.url {
+        BrokerUrl::Memory => Ok(Arc::new(crate::broker::memory::Broker::with_partitions(
+            settings.partitions,
+        ))),
+        BrokerUrl::Local(path) => local::open(path, settings, clock).await,
+    }
+}
+
+/// What all services of a process share.
+type Shared<'a> = (
+    &'a Arc<dyn Broker>,
+    &'a Arc<dyn Clock>,
+    &'a watch::Sender<Option<String>>,
+);
 
 async fn one(
     service: &Service,
     config: &ServiceConfig,
     store: Arc<dyn Store>,
-    broker: &Arc<dyn crate::broker::Broker>,
-    clock: &Arc<dyn Clock>,
+    (broker, clock, fatal): Shared<'_>,
 ) -> Result<Up> {
     let name = service.name();
     let health = Arc::new(Health::default());
@@ -72,9 +106,17 @@ async fn one(
         clock: clock.clone(),
         slots: Slots::default(),
         resources: service.resources().clone(),
-        sagas: service.sagas().iter().map(|s| (s.name, (s.flow)())).collect(),
-        limits: Limits { reruns: config.runtime.reruns, ..Limits::default() },
+        sagas: service
+            .sagas()
+            .iter()
+            .map(|s| (s.name, (s.flow)()))
+            .collect(),
+        limits: Limits {
+            reruns: config.runtime.reruns,
+            ..Limits::default()
+        },
         runtime: tokio::runtime::Handle::current(),
+        fatal: fatal.clone(),
     });
     let handlers: Arc<Vec<Handlers>> = Arc::new(service.build().await?);
     let handler = Handler {
@@ -89,46 +131,65 @@ async fn one(
     let own = service.aggregates();
     let concurrency = config.runtime.concurrency;
 
-    let (work, mut workers) = (Stop::default(), Supervisor::new(health.clone(), clock.clone()));
-    let (flush, mut relay) = (Stop::default(), Supervisor::new(health.clone(), clock.clone()));
-    let task = Relay { core: core.clone(), broker: broker.clone(), health: health.clone(), name: "relay".to_owned() };
-    let stop = flush.clone();
-    relay.spawn(task.name.clone(), flush.clone(), move || task.clone().run(stop.clone()));
+    let mut relay = Supervisor::new(health.clone(), clock.clone());
+    let task = Relay {
+        core: core.clone(),
+        broker: broker.clone(),
+        health: health.clone(),
+        name: "relay".to_owned(),
+    };
+    relay.spawn("relay", move |stop| task.clone().run(stop));
 
+    let mut workers = Supervisor::new(health.clone(), clock.clone());
     let topics = topics(name, &handlers, &own, !service.sagas().is_empty());
     if !topics.is_empty() {
+        let name = "consumer";
+        let (handler, broker, health) = (handler.clone(), broker.clone(), health.clone());
         let task = Consumer {
-            handler: handler.clone(),
-            broker: broker.clone(),
-            health: health.clone(),
-            name: "consumer".to_owned(),
+            handler,
+            broker,
+            health,
+            name: name.to_owned(),
             topics,
             concurrency,
         };
-        let stop = work.clone();
-        workers.spawn(task.name.clone(), work.clone(), move || task.clone().run(stop.clone()));
+        workers.spawn(name, move |stop| task.clone().run(stop));
     }
     for block in handlers.iter().filter(|h| follows(h, &own)) {
+        let name = format!("follower {}", block.name);
+        let (handler, handlers, health) = (handler.clone(), block.clone(), health.clone());
         let task = Follower {
-            handler: handler.clone(),
-            handlers: block.clone(),
-            health: health.clone(),
-            name: format!("follower:{}", block.name),
+            handler,
+            handlers,
+            health,
+            name: name.clone(),
             concurrency,
         };
-        let stop = work.clone();
-        workers.spawn(task.name.clone(), work.clone(), move || task.clone().run(stop.clone()));
+        workers.spawn(&name, move |stop| task.clone().run(stop));
     }
-    let task = Due { core: core.clone(), health: health.clone(), name: "sagas".to_owned(), concurrency };
-    let stop = work.clone();
-    workers.spawn(task.name.clone(), work.clone(), move || task.clone().run(stop.clone()));
+    let task = Due {
+        core: core.clone(),
+        health: health.clone(),
+        name: "sagas".to_owned(),
+        concurrency,
+    };
+    workers.spawn("sagas", move |stop| task.clone().run(stop));
 
-    let door = door::open(&core, &handlers, &health, &config.http).await?;
+    health.starting("http");
+    let door = http::open(&core, &handlers, &health, &config.http).await?;
+    health.up("http");
     if let Some(address) = door.address() {
         info!(service = name, url = %format_args!("http://{address}"), "serving");
     }
-    health.serving();
-    Ok(Up { name: name.to_owned(), health, store, door, work, workers, flush, relay })
+    Ok(Up {
+        name: name.to_owned(),
+        health,
+        store,
+        core,
+        door,
+        workers,
+        relay,
+    })
 }
 
 /// Whether an impl block reads events of the service's own aggregates.

@@ -108,13 +108,15 @@ impl Facts {
         Ok(Verdict::Apply)
     }
 
-    /// Notes what a unit that passed its [`check`](Self::check) changes.
-    pub(super) fn apply(&mut self, unit: &UnitOfWork) {
+    /// Notes what a unit that passed its [`check`](Self::check) changes, and answers which unique values changed
+    /// hands, in order.
+    pub(super) fn apply(&mut self, unit: &UnitOfWork) -> Vec<(ClaimKey, Option<Uuid>)> {
         // The check has computed the same without an error.
-        for (key, holder) in self.claim_changes(unit).unwrap_or_default() {
+        let claims = self.claim_changes(unit).unwrap_or_default();
+        for (key, holder) in &claims {
             match holder {
-                Some(id) => self.claims.insert(key, id),
-                None => self.claims.remove(&key),
+                Some(id) => self.claims.insert(key.clone(), *id),
+                None => self.claims.remove(key),
             };
         }
         for write in &unit.writes {
@@ -161,6 +163,7 @@ impl Facts {
         if leaves_no_trace(unit) {
             self.units.insert(unit.id);
         }
+        claims
     }
 
     /// Finding its own ids means that the unit was committed before. One trace is enough: a unit is all or nothing.

@@ -269,12 +269,15 @@ impl<E> From<Error> for error::Error<E> {
 
 /// A transaction in which user SQL runs; it ends with the unit of work.
 #[async_trait]
-pub trait SqlTransaction: Send + fmt::Debug {
-    /// The backend's connection, to be downcast (for SQLite `&mut sqlx::SqliteConnection`).
+pub trait SqlTransaction: Send + Sync + fmt::Debug {
+    /// The backend's connection for one statement; others wait until the hold is dropped.
+    ///
+    /// The budget cannot take the connection from somebody who holds it, so hold it in a task that runs by itself
+    /// (as `sqlite::run` does), never in a future that the user may stop polling.
     ///
     /// # Errors
     /// [`Error::Unavailable`] once its time budget is spent.
-    async fn connection(&mut self) -> Result<Box<dyn SqlConnection>>;
+    async fn connection(&self) -> Result<Box<dyn SqlConnection>>;
 
     /// Commits the user's SQL and the unit, all or nothing.
     ///
@@ -285,7 +288,7 @@ pub trait SqlTransaction: Send + fmt::Debug {
 
 /// One statement's hold on the connection of a [`SqlTransaction`].
 pub trait SqlConnection: Send {
-    /// The connection itself.
+    /// The connection itself, to be downcast (for SQLite to `sqlx::SqliteConnection`).
     fn as_any(&mut self) -> &mut dyn Any;
 }
 

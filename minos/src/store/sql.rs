@@ -1,19 +1,25 @@
 //! `cx.sql()`: hand-written SQL in the unit's own transaction.
 
-use std::{any::Any, fmt, marker::PhantomData};
+use std::{fmt, marker::PhantomData};
 
 use futures_util::{
-    StreamExt, TryStreamExt,
+    StreamExt,
     future::BoxFuture,
     stream::{self, BoxStream},
 };
 use sqlx::{Database, Either, Execute, Executor, SqlStr};
+use tokio::sync::mpsc;
 
 use super::SqlConnection;
 use crate::{
     context::Context,
     error::{Error, Failure, Kind},
 };
+
+/// What a statement answers: rows, and how many it changed.
+pub type Answers<DB> = mpsc::UnboundedReceiver<
+    sqlx::Result<Either<<DB as Database>::QueryResult, <DB as Database>::Row>>,
+>;
 
 /// A database whose SQL may be used in a unit of work.
 #[diagnostic::on_unimplemented(
@@ -22,14 +28,17 @@ use crate::{
     note = "write `cx.sql::<sqlx::Sqlite>()`"
 )]
 pub trait Backend: Database {
-    /// The store's connection, if it is one of this database.
-    fn connection(connection: &mut dyn Any) -> Option<&mut Self::Connection>;
+    /// The backend's name, such as `sqlite`.
+    const BACKEND: &'static str;
 
-    /// Refuses what would end or leave the unit's transaction.
-    ///
-    /// # Errors
-    /// The reason, in words.
-    fn check(sql: &str) -> Result<(), String>;
+    /// Runs a statement on the store's connection, in a task of its own: the connection comes back even if nobody
+    /// asks for the answers. What would end or leave the unit's transaction is refused.
+    fn run(
+        connection: Box<dyn SqlConnection>,
+        sql: SqlStr,
+        arguments: Option<Self::Arguments>,
+        persistent: bool,
+    ) -> Answers<Self>;
 }
 
 /// The unit's transaction, as an executor of `sqlx`: `sqlx::query(..).execute(cx.sql::<Sqlite>()).await?`.
@@ -97,129 +106,90 @@ impl<E> From<sqlx::Error> for Error<E> {
     }
 }
 
+/// An error of the store as one of sqlx.
 fn refused(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> sqlx::Error {
     sqlx::Error::Configuration(e.into())
 }
 
-fn other_backend<DB: Backend>(store: &str) -> sqlx::Error {
-    refused(format!(
-        "this service stores in `{store}`, not in {}: its units have no such transaction",
-        DB::NAME
-    ))
+impl<'c, DB: Backend> Sql<'c, DB> {
+    async fn run<'q>(self, mut query: impl Execute<'q, DB>) -> sqlx::Result<Answers<DB>> {
+        let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
+        let persistent = query.persistent();
+        let sql = query.sql();
+        let backend = self.cx.store().backend();
+        if backend != DB::BACKEND {
+            let why = format!(
+                "this service stores in {backend}: its units of work have no {} transaction",
+                DB::NAME
+            );
+            return Err(refused(why));
+        }
+        let connection = self.cx.connection().await?;
+        Ok(DB::run(connection, sql, arguments, persistent))
+    }
 }
 
-impl<'c, DB: Backend> Executor<'c> for Sql<'c, DB>
-where
-    for<'x> &'x mut DB::Connection: Executor<'x, Database = DB>,
-{
+impl<'c, DB: Backend> Executor<'c> for Sql<'c, DB> {
     type Database = DB;
 
     fn fetch_many<'e, 'q: 'e, E>(
         self,
         query: E,
-    ) -> BoxStream<'e, Result<Either<DB::QueryResult, DB::Row>, sqlx::Error>>
+    ) -> BoxStream<'e, sqlx::Result<Either<DB::QueryResult, DB::Row>>>
     where
         'c: 'e,
         E: 'q + Execute<'q, DB>,
     {
         // Rows are gathered before the first is handed out: a statement in the reader's loop would wait for itself.
-        let rows = async move {
-            let query = Checked::<DB>::new(query)?;
-            let mut connection = self.cx.connection().await?;
-            let connection = DB::connection(connection.as_any())
-                .ok_or_else(|| other_backend::<DB>(self.cx.store().backend()))?;
-            connection.fetch_many(query).try_collect::<Vec<_>>().await
+        let answers = async move {
+            let mut gathered = Vec::new();
+            let mut answers = self.run(query).await?;
+            while let Some(answer) = answers.recv().await {
+                gathered.push(answer?);
+            }
+            Ok(gathered)
         };
-        stream::once(rows)
-            .flat_map(|rows| match rows {
-                Ok(rows) => stream::iter(rows).map(Ok).boxed(),
+        stream::once(answers)
+            .flat_map(|answers| match answers {
+                Ok(answers) => stream::iter(answers).map(Ok).boxed(),
                 Err(e) => stream::once(async { Err(e) }).boxed(),
             })
             .boxed()
     }
 
-    fn fetch_optional<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxFuture<'e, Result<Option<DB::Row>, sqlx::Error>>
+    fn fetch_optional<'e, 'q: 'e, E>(self, query: E) -> BoxFuture<'e, sqlx::Result<Option<DB::Row>>>
     where
         'c: 'e,
         E: 'q + Execute<'q, DB>,
     {
         Box::pin(async move {
-            let query = Checked::<DB>::new(query)?;
-            let mut connection = self.cx.connection().await?;
-            let connection = DB::connection(connection.as_any())
-                .ok_or_else(|| other_backend::<DB>(self.cx.store().backend()))?;
-            connection.fetch_optional(query).await
+            let mut answers = self.run(query).await?;
+            while let Some(answer) = answers.recv().await {
+                if let Either::Right(row) = answer? {
+                    return Ok(Some(row));
+                }
+            }
+            Ok(None)
         })
     }
 
     fn prepare_with<'e>(
         self,
-        sql: SqlStr,
-        parameters: &'e [DB::TypeInfo],
-    ) -> BoxFuture<'e, Result<DB::Statement, sqlx::Error>>
+        _sql: SqlStr,
+        _parameters: &'e [DB::TypeInfo],
+    ) -> BoxFuture<'e, sqlx::Result<DB::Statement>>
     where
         'c: 'e,
     {
-        Box::pin(async move {
-            DB::check(sql.as_str()).map_err(refused)?;
-            let mut connection = self.cx.connection().await?;
-            let connection = DB::connection(connection.as_any())
-                .ok_or_else(|| other_backend::<DB>(self.cx.store().backend()))?;
-            connection.prepare_with(sql, parameters).await
-        })
+        // A statement belongs to its connection, which this one is only lent.
+        let why = "statements of a unit of work need no `prepare`: they are kept by their text";
+        Box::pin(async move { Err(refused(why)) })
     }
 
-    fn describe<'e>(self, sql: SqlStr) -> BoxFuture<'e, Result<sqlx::Describe<DB>, sqlx::Error>>
+    fn describe<'e>(self, _sql: SqlStr) -> BoxFuture<'e, sqlx::Result<sqlx::Describe<DB>>>
     where
         'c: 'e,
     {
-        Box::pin(async move {
-            let mut connection = self.cx.connection().await?;
-            let connection = DB::connection(connection.as_any())
-                .ok_or_else(|| other_backend::<DB>(self.cx.store().backend()))?;
-            connection.describe(sql).await
-        })
-    }
-}
-
-/// A statement that may run in a unit's transaction.
-struct Checked<DB: Database> {
-    sql: SqlStr,
-    arguments: Option<DB::Arguments>,
-    persistent: bool,
-}
-
-impl<DB: Backend> Checked<DB> {
-    fn new<'q>(mut query: impl Execute<'q, DB>) -> Result<Self, sqlx::Error> {
-        let arguments = query.take_arguments().map_err(sqlx::Error::Encode)?;
-        let persistent = query.persistent();
-        let sql = query.sql();
-        DB::check(sql.as_str()).map_err(refused)?;
-        Ok(Self {
-            sql,
-            arguments,
-            persistent,
-        })
-    }
-}
-
-impl<DB: Database> Execute<'_, DB> for Checked<DB> {
-    fn sql(self) -> SqlStr {
-        self.sql
-    }
-
-    fn statement(&self) -> Option<&DB::Statement> {
-        None
-    }
-
-    fn take_arguments(&mut self) -> Result<Option<DB::Arguments>, sqlx::error::BoxDynError> {
-        Ok(self.arguments.take())
-    }
-
-    fn persistent(&self) -> bool {
-        self.persistent
+        Box::pin(async move { Err(refused("a unit of work describes no statements")) })
     }
 }

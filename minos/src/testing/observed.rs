@@ -61,7 +61,7 @@ struct ObservedTransaction {
 
 #[async_trait]
 impl SqlTransaction for ObservedTransaction {
-    async fn connection(&mut self) -> store::Result<Box<dyn SqlConnection>> {
+    async fn connection(&self) -> store::Result<Box<dyn SqlConnection>> {
         self.transaction.connection().await
     }
 

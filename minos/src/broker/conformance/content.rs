@@ -15,7 +15,7 @@ pub async fn contents_survive_exactly(fixture: impl Fixture) {
         user: Some(Uuid::nil()),
         reply_to: Some("shop.replies".to_owned()),
         saga: Some(Uuid::now_v7()),
-        answers: Some(Uuid::now_v7()),
+        command: Some(Uuid::now_v7()),
         status: Some(Status::Refused),
         stream: Some(Uuid::now_v7()),
         version: Some(u64::MAX),

@@ -71,8 +71,8 @@ pub(super) struct File {
 }
 
 impl File {
-    /// Finds or creates the file and its tables.
-    pub(super) async fn open(place: &Path, options: &Options) -> Result<Self> {
+    /// Finds or creates the file and its tables; answers the connection that did it as well.
+    pub(super) async fn open(place: &Path, options: &Options) -> Result<(Self, SqliteConnection)> {
         let text = place.to_str();
         let path = text.and_then(|url| url.strip_prefix("local://"));
         let path = path.map_or(place, Path::new).to_path_buf();
@@ -108,10 +108,8 @@ impl File {
             Error::Unavailable(e) => Error::Unavailable(named(format!("is away: {e}")).into()),
             e => Error::Backend(named(format!("cannot be used: {}", cause(&e))).into()),
         })?;
-        // The last connection that closes moves the log into the file: one more reason to do it properly.
-        let _ = connection.close().await;
         match found {
-            (APPLICATION, VERSION) => Ok(file),
+            (APPLICATION, VERSION) => Ok((file, connection)),
             (APPLICATION, version) => {
                 let what = format!("has version {version}, and this program reads {VERSION}");
                 Err(Error::Backend(named(what).into()))

@@ -310,3 +310,6 @@ fn misfit(renewal: &Renewal, cursor: &Cursor, head: i64) -> String {
 fn json<T: serde::Serialize + ?Sized>(value: &T) -> sqlx::Result<String> {
     serde_json::to_string(value).map_err(|e| sqlx::Error::Encode(e.into()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use tokio::{
     sync::{Notify, oneshot, watch},
     time::Instant,
 };
+use uuid::Uuid;
 
 use super::{
     Options, error,
@@ -97,7 +98,8 @@ pub(super) struct Want {
 impl Member {
     pub(super) fn new(group: &str, topics: Vec<Arc<Topic>>, options: &Options) -> Self {
         Self {
-            id: options.clock.new_uuid().simple().to_string(),
+            // Not from the clock: two processes whose clocks are fixed must not be one member.
+            id: Uuid::new_v4().simple().to_string(),
             group: group.to_owned(),
             topics,
             wake: Notify::new(),
@@ -200,10 +202,10 @@ impl Member {
         found.into_iter().filter(mine).collect()
     }
 
-    /// The given offsets, without those that are not this member's to commit.
-    pub(super) fn commits(&self, done: &[Origin]) -> Vec<(Place, i64)> {
+    /// The highest of the given offsets per partition, without those that are not this member's to commit.
+    pub(super) fn commits(&self, done: &[Origin]) -> BTreeMap<Place, i64> {
         let state = lock(&self.state);
-        let mut commits = Vec::with_capacity(done.len());
+        let mut commits = BTreeMap::new();
         for origin in done {
             let topic = self.topics.iter().find(|t| t.name == origin.topic);
             let place = topic.map(|t| (t.id, origin.partition));
@@ -212,7 +214,8 @@ impl Member {
                 && origin.offset <= held.delivered
                 && origin.offset > held.committed
             {
-                commits.push((place, origin.offset));
+                let highest = commits.entry(place).or_insert(origin.offset);
+                *highest = origin.offset.max(*highest);
             }
         }
         commits
@@ -379,3 +382,6 @@ pub(super) async fn live(
         .ask(|answer| Op::Leave(Arc::clone(&member), answer))
         .await;
 }
+
+#[cfg(test)]
+mod tests;

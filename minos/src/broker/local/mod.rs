@@ -84,10 +84,10 @@ impl Broker {
     /// When the file cannot be opened, is not a broker's, or was written by a newer version. The error names it.
     pub async fn open(place: impl AsRef<Path>, options: Options) -> Result<Self> {
         options.check()?;
-        let file = file::File::open(place.as_ref(), &options).await?;
+        let (file, connection) = file::File::open(place.as_ref(), &options).await?;
         let hub = Arc::new(Hub::default());
         let reader = Reader::new(&file);
-        let queue = Writer::start(file, Arc::clone(&hub), &options).await?;
+        let queue = Writer::start(file, connection, Arc::clone(&hub), &options);
         Ok(Self {
             shared: Arc::new(Shared {
                 options,

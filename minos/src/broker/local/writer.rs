@@ -106,7 +106,7 @@ type Answer<T> = oneshot::Sender<Result<T>>;
 /// What the writer is asked for.
 pub(super) enum Op {
     Publish(Chunk, Answer<()>),
-    Commit(Arc<Member>, Vec<(Place, i64)>, Answer<()>),
+    Commit(Arc<Member>, BTreeMap<Place, i64>, Answer<()>),
     Topics(Vec<String>, Answer<()>),
     Renew(lease::Renewal, Answer<lease::Standing>),
     Leave(Arc<Member>, Answer<()>),
@@ -197,8 +197,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) async fn start(file: File, hub: Arc<Hub>, options: &Options) -> Result<Queue> {
-        let connection = file.connect().await.map_err(error::from)?;
+    /// Runs it, until everybody who could ask is gone or somebody closes it.
+    pub(super) fn start(
+        file: File,
+        connection: SqliteConnection,
+        hub: Arc<Hub>,
+        options: &Options,
+    ) -> Queue {
         let writer = Self {
             file,
             clock: Arc::clone(&options.clock),
@@ -214,7 +219,7 @@ impl Writer {
         };
         let (queue, ops) = mpsc::channel(QUEUE);
         tokio::spawn(writer.run(ops));
-        Ok(Queue(queue))
+        Queue(queue)
     }
 
     async fn run(mut self, mut ops: mpsc::Receiver<Op>) {

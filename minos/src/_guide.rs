@@ -1,0 +1,22 @@
+//! The guide, page by page. Its snippets are tests.
+
+#[doc = include_str!("../docs/guide/01-hello.md")]
+pub mod hello {}
+
+#[doc = include_str!("../docs/guide/02-aggregates.md")]
+pub mod aggregates {}
+
+#[doc = include_str!("../docs/guide/03-events-and-views.md")]
+pub mod events_and_views {}
+
+#[doc = include_str!("../docs/guide/04-sagas.md")]
+pub mod sagas {}
+
+#[doc = include_str!("../docs/guide/05-configuration.md")]
+#[doc = "```toml"]
+#[doc = include_str!("config/reference.toml")]
+#[doc = "```"]
+pub mod configuration {}
+
+#[doc = include_str!("../docs/guide/06-operating.md")]
+pub mod operating {}

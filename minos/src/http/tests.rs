@@ -1,0 +1,8 @@
+//! Against a real server on a free port, over the memory store.
+
+mod idempotency;
+mod requests;
+mod stop;
+mod store;
+mod system;
+mod toy;

@@ -1,0 +1,110 @@
+//! Services in a process of their own, for tests that kill it.
+//!
+//! `TRIAL_SERVICES` names them (`foo,foobar` or `trial`), `TRIAL_FUSE` the moment at which the process dies by
+//! SIGKILL: moments are counted over commits, cursors, publications, and offsets, before and after each.
+//! Everything else is configured as usual (`MINOS_..`).
+
+use std::{
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use minos::{
+    Builder, Error, Result, Service,
+    config::Config,
+    testing::{Moment, ObservedBroker, ObservedStore, Observer},
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Counts moments; at the chosen one the process dies.
+#[derive(Debug)]
+struct Fuse {
+    at: u32,
+    passed: AtomicU32,
+}
+
+impl Fuse {
+    fn pass(&self, side: &str, moment: Moment<'_>) {
+        let n = self.passed.fetch_add(1, Ordering::SeqCst) + 1;
+        if n != self.at {
+            return;
+        }
+        let what = match moment {
+            Moment::Commit(_) => "commit".to_owned(),
+            Moment::Cursor(name) => format!("cursor {name}"),
+            Moment::Publish(messages) => {
+                let names: Vec<_> = messages
+                    .iter()
+                    .map(|m| format!("{:?} {}", m.kind, m.name))
+                    .collect();
+                format!("publish {}", names.join(", "))
+            }
+            Moment::Offsets(_) => "offsets".to_owned(),
+            _ => "something".to_owned(),
+        };
+        println!("crash {n} {side} {what}");
+        let killed = Command::new("kill")
+            .args(["-9", &std::process::id().to_string()])
+            .status();
+        // The signal ends the process here; nothing after the moment may run.
+        drop(killed);
+        loop {
+            std::thread::park();
+        }
+    }
+}
+
+impl Observer for Fuse {
+    fn before(&self, moment: Moment<'_>) {
+        self.pass("before", moment);
+    }
+
+    fn after(&self, moment: Moment<'_>) {
+        self.pass("after", moment);
+    }
+}
+
+fn services() -> Vec<Service> {
+    let names = std::env::var("TRIAL_SERVICES").unwrap_or_else(|_| "foo,foobar".to_owned());
+    let of = |name: &str| match name {
+        "foo" => Some(foo::service()),
+        "foobar" => Some(foobar::service()),
+        "trial" => Some(minos_tests::service()),
+        _ => None,
+    };
+    names.split(',').filter_map(of).collect()
+}
+
+#[minos::main]
+async fn main() -> Result<()> {
+    let at = std::env::var("TRIAL_FUSE")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(0);
+    let fuse: Arc<dyn Observer> = Arc::new(Fuse {
+        at,
+        passed: AtomicU32::new(0),
+    });
+    let mut term = signal(SignalKind::terminate()).map_err(Error::other)?;
+    let services = services();
+    let names: Vec<&str> = services.iter().map(Service::name).collect();
+    let (eyes, ears) = (fuse.clone(), fuse);
+    let running = Builder::new(services)
+        .config(Config::load()?)
+        .wrap_store(move |_, store| Arc::new(ObservedStore::new(store, eyes.clone())))
+        .wrap_broker(move |broker| Arc::new(ObservedBroker::new(broker, ears.clone())))
+        .start()
+        .await?;
+    running.ready(Duration::from_secs(20)).await?;
+    let urls: Vec<String> = names
+        .iter()
+        .map(|name| format!("{name}={}", running.url(name).unwrap_or_default()))
+        .collect();
+    println!("ready {}", urls.join(" "));
+    term.recv().await;
+    running.stop().await
+}

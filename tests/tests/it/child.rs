@@ -1,0 +1,104 @@
+//! Services in a child process.
+
+use std::{collections::BTreeMap, path::Path, process::Stdio, time::Duration};
+
+use examples_client::{Client, Result};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+/// A process that runs services, killed when dropped.
+pub struct Services {
+    process: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    urls: BTreeMap<String, String>,
+}
+
+/// How a start went.
+pub enum Start {
+    Ready(Services),
+    /// The fuse blew while starting; the line says where.
+    Crashed(String),
+}
+
+impl Services {
+    /// Starts services on the files of a folder; `fuse` is the moment at which they die (zero: never).
+    pub async fn start(folder: &Path, services: &str, fuse: u32) -> Result<Start> {
+        let at = folder.display();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_trial"))
+            .env("TRIAL_SERVICES", services)
+            .env("TRIAL_FUSE", fuse.to_string())
+            .env(
+                "MINOS_DATABASE_URL",
+                format!("sqlite://{at}/{{service}}.db"),
+            )
+            .env("MINOS_BROKER_URL", format!("local://{at}/broker.db"))
+            .env("MINOS_BROKER_LEASE", "300ms")
+            .env("MINOS_HTTP_BIND", "127.0.0.1:0")
+            .env("MINOS_LOG_LEVEL", "error")
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let stdout = process.stdout.take().ok_or("no stdout")?;
+        let mut services = Self {
+            process,
+            lines: BufReader::new(stdout).lines(),
+            urls: BTreeMap::new(),
+        };
+        let line = services.line().await?;
+        let Some(urls) = line.strip_prefix("ready ") else {
+            return Ok(Start::Crashed(line));
+        };
+        services.urls = urls
+            .split(' ')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, url)| (name.to_owned(), url.to_owned()))
+            .collect();
+        Ok(Start::Ready(services))
+    }
+
+    /// Starts services that do not crash.
+    pub async fn running(folder: &Path, services: &str) -> Result<Self> {
+        match Self::start(folder, services, 0).await? {
+            Start::Ready(services) => Ok(services),
+            Start::Crashed(line) => Err(format!("the services did not start: {line}").into()),
+        }
+    }
+
+    /// The next line that the process prints.
+    async fn line(&mut self) -> Result<String> {
+        let next = tokio::time::timeout(Duration::from_secs(30), self.lines.next_line());
+        Ok(next
+            .await??
+            .unwrap_or_else(|| "the process ended without a word".to_owned()))
+    }
+
+    pub fn client(&self, service: &str) -> Client {
+        Client::new(self.urls.get(service).cloned().unwrap_or_default())
+    }
+
+    /// Waits until the fuse blows; answers where.
+    pub async fn crashed(mut self) -> Result<String> {
+        let line = self.line().await?;
+        self.process.wait().await?;
+        Ok(line)
+    }
+
+    /// Sends a signal by its name, such as `TERM`.
+    pub async fn signal(&self, name: &str) -> Result<()> {
+        let id = self.process.id().ok_or("the process has ended")?;
+        Command::new("kill")
+            .arg(format!("-{name}"))
+            .arg(id.to_string())
+            .status()
+            .await?;
+        Ok(())
+    }
+
+    /// Waits for the end; answers the exit code, or nothing if a signal ended it.
+    pub async fn wait(&mut self) -> Result<Option<i32>> {
+        let status = tokio::time::timeout(Duration::from_secs(30), self.process.wait()).await??;
+        Ok(status.code())
+    }
+}

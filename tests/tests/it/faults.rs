@@ -1,0 +1,304 @@
+//! SIGKILL at every persisted moment of the quickstart's sagas: the same end, each effect once.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use examples_client::{Answer, Client, Result};
+use minos::store::{Find, Position, SagaFilter, Store, sqlite};
+use serde_json::{Value, json};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+use crate::child::{Services, Start};
+
+/// How many scenarios run side by side: they mostly wait.
+const SIDE_BY_SIDE: usize = 4;
+
+/// What a scenario leaves behind, counted: lost and doubled effects show.
+#[derive(Debug, PartialEq)]
+struct End {
+    /// Sagas by how they ended.
+    sagas: BTreeMap<String, usize>,
+    /// Events of both services by name.
+    events: BTreeMap<String, usize>,
+    /// What the living foobars say.
+    foobars: Vec<Value>,
+    /// Messages that were given up.
+    dead_letters: usize,
+}
+
+/// Two services that die once, and a caller that does not give up: its requests carry idempotency keys.
+struct Scenario<'a> {
+    folder: &'a Path,
+    services: Option<Services>,
+    fuse: u32,
+    crash: Option<String>,
+}
+
+impl Scenario<'_> {
+    /// The services, started again if they died.
+    async fn services(&mut self) -> Result<&mut Services> {
+        while self.services.is_none() {
+            match Services::start(self.folder, "foo,foobar", self.fuse).await? {
+                Start::Ready(services) => self.services = Some(services),
+                Start::Crashed(line) => self.crashed(line)?,
+            }
+        }
+        self.services.as_mut().ok_or_else(|| "no services".into())
+    }
+
+    /// Notes where they died; they die once.
+    fn crashed(&mut self, line: String) -> Result<()> {
+        if !line.starts_with("crash ") || self.crash.is_some() {
+            return Err(format!("the services died by themselves: {line}").into());
+        }
+        self.crash = Some(line);
+        self.fuse = 0;
+        Ok(())
+    }
+
+    /// Sends a request until it is answered.
+    async fn call(
+        &mut self,
+        service: &str,
+        key: &str,
+        verb: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer> {
+        loop {
+            let client: Client = self
+                .services()
+                .await?
+                .client(service)
+                .with_header("idempotency-key", key);
+            match client.send(verb, path, body).await {
+                Ok(answer) => return Ok(answer),
+                Err(e) => {
+                    let died = self.services.take().ok_or(e)?;
+                    let line = died.crashed().await?;
+                    self.crashed(line)?;
+                }
+            }
+        }
+    }
+
+    /// Asks until the answer is as wanted.
+    async fn until(
+        &mut self,
+        service: &str,
+        path: &str,
+        wanted: impl Fn(&Answer) -> bool,
+    ) -> Result<Answer> {
+        let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(60);
+        let mut tick = tokio::time::interval(std::time::Duration::from_millis(10));
+        loop {
+            tick.tick().await;
+            let answer = self.call(service, "-", "GET", path, None).await?;
+            if wanted(&answer) {
+                return Ok(answer);
+            }
+            if tokio::time::Instant::now() > deadline {
+                return Err(
+                    format!("{path} still answers {answer} (crash: {:?})", self.crash).into(),
+                );
+            }
+        }
+    }
+
+    /// Starts the saga and waits for its end.
+    async fn add_foobar(
+        &mut self,
+        uuid: &str,
+        something: &str,
+        key: &str,
+        ends: &str,
+    ) -> Result<()> {
+        let body = json!({ "uuid": uuid, "something": something });
+        let accepted = self
+            .call("foo", key, "POST", "/foos/add-foobar", Some(&body))
+            .await?;
+        assert_eq!(accepted.status, 202, "{accepted}");
+        let path = format!("/system/sagas/{}", accepted.text("saga"));
+        let ended = ["completed", "compensated", "stuck"];
+        let end = self
+            .until("foo", &path, |a| ended.contains(&a.text("status")))
+            .await?;
+        assert_eq!(end.text("status"), ends, "{end} (crash: {:?})", self.crash);
+        Ok(())
+    }
+
+    async fn run(&mut self) -> Result<End> {
+        let created = self
+            .call(
+                "foo",
+                "create",
+                "POST",
+                "/foos",
+                Some(&json!({ "bar": "x" })),
+            )
+            .await?;
+        assert_eq!(created.status, 200, "{created}");
+        let uuid = created.text("uuid").to_owned();
+        self.add_foobar(&uuid, "hello", "first", "completed")
+            .await?;
+        // Refused by the other service: nothing to undo.
+        self.add_foobar(&uuid, "hello", "second", "compensated")
+            .await?;
+        // Refused by the local step: the other service's step is undone.
+        self.add_foobar(&uuid, "other", "third", "compensated")
+            .await?;
+        let view = format!("/foos/{uuid}");
+        self.until("foo", &view, |a| {
+            a.body["version"] == 2 && a.body["foobar"].is_string()
+        })
+        .await?;
+        self.stop().await?;
+        self.end().await
+    }
+
+    /// Stops the services; if they die on the way, once more.
+    async fn stop(&mut self) -> Result<()> {
+        loop {
+            self.services().await?;
+            let mut services = self.services.take().ok_or("no services")?;
+            services.signal("TERM").await?;
+            if services.wait().await? == Some(0) {
+                return Ok(());
+            }
+            let line = services.crashed().await?;
+            self.crashed(line)?;
+        }
+    }
+
+    /// Counts what is in both stores.
+    async fn end(&self) -> Result<End> {
+        let mut end = End {
+            sagas: BTreeMap::new(),
+            events: BTreeMap::new(),
+            foobars: Vec::new(),
+            dead_letters: 0,
+        };
+        for service in ["foo", "foobar"] {
+            let path = self.folder.join(format!("{service}.db"));
+            let store =
+                sqlite::Store::open(&path.display().to_string(), sqlite::Options::default())
+                    .await?;
+            for event in store.events(Position::START, 1000).await? {
+                *end.events.entry(event.name).or_default() += 1;
+            }
+            for saga in store
+                .sagas(&SagaFilter {
+                    limit: 100,
+                    ..SagaFilter::default()
+                })
+                .await?
+            {
+                *end.sagas.entry(saga.status).or_default() += 1;
+            }
+            for (_, head) in store.find(&Find::all("FooBar")).await? {
+                let state: Value = head.state.ok_or("a dead foobar")?.decode()?;
+                end.foobars.push(state["text"].clone());
+            }
+            end.dead_letters += store.dead_letters(None, 100).await?.len();
+            store.close().await;
+        }
+        Ok(end)
+    }
+}
+
+fn counts(of: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    of.iter()
+        .map(|(name, n)| ((*name).to_owned(), *n))
+        .collect()
+}
+
+/// One crash point; answers where it was, or nothing if the scenario ended before it.
+async fn one(fuse: u32) -> Result<Option<String>> {
+    let folder = tempfile::tempdir()?;
+    let mut scenario = Scenario {
+        folder: folder.path(),
+        services: None,
+        fuse,
+        crash: None,
+    };
+    let end = scenario
+        .run()
+        .await
+        .map_err(|e| format!("crash point {fuse} ({:?}): {e}", scenario.crash))?;
+    let expected = End {
+        sagas: counts(&[("completed", 1), ("compensated", 2)]),
+        events: counts(&[
+            ("FooCreated", 1),
+            ("FooUpdated", 1),
+            ("FooBarCreated", 2),
+            ("FooBarDeleted", 1),
+        ]),
+        foobars: vec![json!("hello")],
+        dead_letters: 0,
+    };
+    assert_eq!(end, expected, "crash point {fuse} ({:?})", scenario.crash);
+    Ok(scenario.crash)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_at_any_persisted_moment_changes_nothing() -> Result<()> {
+    let room = Arc::new(Semaphore::new(SIDE_BY_SIDE));
+    let mut running: JoinSet<Result<Option<String>>> = JoinSet::new();
+    let mut crashes: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut fuse, mut beyond) = (0, 0);
+    // Moments differ a little from run to run: the end is reached when several runs in a row did not crash.
+    while beyond < SIDE_BY_SIDE {
+        let permit = room.clone().acquire_owned().await?;
+        while let Some(done) = running.try_join_next() {
+            count(done??, &mut crashes, &mut beyond);
+        }
+        fuse += 1;
+        running.spawn(async move {
+            let crash = one(fuse).await;
+            drop(permit);
+            crash
+        });
+    }
+    while let Some(done) = running.join_next().await {
+        count(done??, &mut crashes, &mut beyond);
+    }
+    let total: usize = crashes.values().sum();
+    println!("{total} crash points, lost 0, doubled 0:");
+    for (place, times) in &crashes {
+        println!("  {times:4}  {place}");
+    }
+    // Every kind of transition of the saga was hit.
+    for place in [
+        "before commit",
+        "after commit",
+        "before publish",
+        "after publish",
+    ] {
+        assert!(
+            crashes.keys().any(|c| c.starts_with(place)),
+            "never {place}"
+        );
+    }
+    for message in [
+        "Command CreateFooBar",
+        "Reply CreateFooBar",
+        "Command DeleteFooBar",
+        "Reply DeleteFooBar",
+    ] {
+        assert!(
+            crashes.keys().any(|c| c.contains(message)),
+            "never at {message}"
+        );
+    }
+    Ok(())
+}
+
+/// Notes one crash by its place, without its number.
+fn count(crash: Option<String>, crashes: &mut BTreeMap<String, usize>, beyond: &mut usize) {
+    match crash {
+        Some(line) => {
+            let place = line.splitn(3, ' ').nth(2).unwrap_or_default().to_owned();
+            *crashes.entry(place).or_default() += 1;
+        }
+        None => *beyond += 1,
+    }
+}

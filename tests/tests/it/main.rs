@@ -1,0 +1,8 @@
+//! End to end: real services, real files, real processes.
+
+mod child;
+mod faults;
+mod hot;
+mod stop;
+mod units;
+mod wiring;
