@@ -9,11 +9,12 @@ use std::{
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{
+use super::super::{
     flow::{Compensation, Flow, LocalOutcome, Outgoing, StepEnd, StepInfo},
-    machine::{self, Env, Moved},
+    machine,
     run::{Run, Waiting},
 };
+use super::{Env, Moved};
 use crate::{
     clock::Clock,
     context::Context,

@@ -8,6 +8,11 @@
 //! - Compensations run in reverse, are awaited and retried; one that cannot succeed leaves the saga stuck.
 //! - After the pivot there is only forward: what fails is tried again, then the saga is stuck.
 
+mod backward;
+mod forward;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -15,16 +20,14 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
-    TargetKind,
-    flow::{Compensation, Flow, LocalOutcome, StepEnd, StepInfo},
-    run::{Execution, Run, Status, StepRun, StepStatus, Trouble, Waiting},
+    flow::{Flow, LocalOutcome, StepEnd, StepInfo},
+    run::{Run, Status, StepStatus, Trouble, Waiting},
 };
 use crate::{
     clock::Clock,
     error::Result,
     message::{self, Headers, Message, Outcome, replies_topic},
     payload::Payload,
-    saga::Verdict,
     store::SagaRow,
 };
 
@@ -207,8 +210,6 @@ impl<'a> Machine<'a> {
         })
     }
 
-    // ---- inputs
-
     fn reply(&mut self, command: Uuid, outcome: &Outcome) {
         let detail = Payload::encode(outcome).ok();
         let active = [Status::Running, Status::Compensating].map(Status::as_str);
@@ -349,364 +350,6 @@ impl<'a> Machine<'a> {
         }
     }
 
-    // ---- forward
-
-    /// Begins the step at `index`; past the last one the saga is complete.
-    fn enter(&mut self, index: usize) {
-        let Some(step) = self.steps.get(index).copied() else {
-            self.run.execution = None;
-            return self.end(Status::Completed);
-        };
-        if self.run.step(step.name).is_none() {
-            self.run.steps.push(StepRun {
-                name: step.name.to_owned(),
-                status: StepStatus::Running,
-                attempts: 0,
-                compensations: 0,
-                started_at: self.env.now,
-                ended_at: None,
-                error: None,
-            });
-        }
-        self.execute(index, false, 0);
-    }
-
-    /// A new execution of a step, or of its compensation, under a new command id.
-    fn execute(&mut self, index: usize, undo: bool, before: u32) {
-        let step = self.steps[index];
-        let local = if undo {
-            step.compensation == Some(Compensation::Local)
-        } else {
-            step.local
-        };
-        let execution = Execution {
-            command: self.env.clock.new_uuid(),
-            step: step.name.to_owned(),
-            undo,
-            attempt: 1,
-            before,
-            waiting: if local {
-                Waiting::Local
-            } else {
-                Waiting::Reply
-            },
-            changes: true,
-            since: self.env.now,
-        };
-        self.run.execution = Some(execution.clone());
-        if local {
-            self.row.due_at = Some(self.env.now + self.pause(before));
-            return;
-        }
-        self.send(index, execution);
-    }
-
-    /// Sends the command of an execution.
-    fn send(&mut self, index: usize, mut execution: Execution) {
-        let step = self.steps[index];
-        let outgoing = match self.flow.request(index, execution.undo, &self.run.state) {
-            Ok(outgoing) => outgoing,
-            Err(e) => {
-                let why = plain(
-                    "failed",
-                    step.name,
-                    &format!("the message cannot be made: {e}"),
-                );
-                self.run.execution = None;
-                return if execution.undo {
-                    self.stuck(why)
-                } else {
-                    self.give_up(index, StepStatus::Failed, why)
-                };
-            }
-        };
-        let kind = match outgoing.kind {
-            TargetKind::Query => message::Kind::Query,
-            TargetKind::Command | TargetKind::Saga => message::Kind::Command,
-        };
-        execution.changes = outgoing.kind.changes();
-        self.message(kind, outgoing.name, execution.command, outgoing.payload);
-        if let Some(run) = self.run.step(step.name) {
-            if execution.undo {
-                run.compensations += 1
-            } else {
-                run.attempts += 1
-            }
-        }
-        let wait = step.timeout.unwrap_or(TIMEOUT);
-        let wait = if execution.attempt > 1 {
-            wait + self.pause(execution.attempt - 1)
-        } else {
-            wait
-        };
-        self.row.due_at = Some(self.bounded(self.env.now + wait, execution.undo, index));
-        self.run.execution = Some(execution);
-        self.note("sent", None);
-    }
-
-    fn send_again(&mut self, index: usize, mut execution: Execution) {
-        if execution.attempt > self.steps[index].retry.max(PERSISTENCE) {
-            let text = format!("no answer after {} attempts", execution.attempt);
-            return self.stuck(plain("timed_out", &execution.step, &text));
-        }
-        execution.attempt += 1;
-        self.send(index, execution);
-    }
-
-    fn local_again(&mut self, mut execution: Execution, why: Trouble) {
-        self.row.due_at = Some(self.env.now + self.pause(execution.attempt));
-        execution.attempt += 1;
-        if let Some(step) = self.run.step(&execution.step) {
-            step.error = Some(why);
-        }
-        self.run.execution = Some(execution);
-    }
-
-    /// The participant did it. `resolved`: this was asked only to know what to undo.
-    fn succeeded(&mut self, index: usize, outcome: &Outcome, resolved: bool) {
-        let verdict = match self.flow.read(index, outcome, &self.run.state) {
-            Ok((verdict, state)) => {
-                self.run.state = state;
-                verdict
-            }
-            Err(e) => {
-                let text = format!("the reply cannot be read: {e}");
-                self.mark(index, StepStatus::Done, None);
-                return self.compensate(index, plain("failed", self.steps[index].name, &text));
-            }
-        };
-        let before = self.run.execution.as_ref().map_or(0, |e| e.before);
-        match verdict {
-            // A pivot that ran cannot be undone: forward.
-            _ if resolved && self.past_pivot(index + 1) => self.done(index),
-            _ if resolved => {
-                self.mark(index, StepStatus::Done, None);
-                let name = self.steps[index].name;
-                let why = self.run.error.clone();
-                let why =
-                    why.unwrap_or_else(|| plain("timed_out", name, "it was answered too late"));
-                self.compensate(index, why);
-            }
-            Verdict::Continue => self.done(index),
-            Verdict::Retry if before < self.steps[index].retry => {
-                self.execute(index, false, before + 1)
-            }
-            Verdict::Retry | Verdict::Compensate => {
-                self.mark(index, StepStatus::Done, None);
-                let why = plain(
-                    "refused",
-                    self.steps[index].name,
-                    "`on_success` decided to compensate",
-                );
-                self.compensate(index, why);
-            }
-        }
-    }
-
-    fn refused(&mut self, index: usize, outcome: &Outcome, execution: &Execution) {
-        let why = trouble(&execution.step, outcome);
-        match self.flow.read(index, outcome, &self.run.state) {
-            Ok((Verdict::Continue, state)) => {
-                self.run.state = state;
-                self.mark(index, StepStatus::Refused, Some(why));
-                self.enter(index + 1);
-            }
-            Ok((Verdict::Retry, state)) => {
-                self.run.state = state;
-                self.not_executed(index, StepStatus::Refused, why, execution);
-            }
-            Ok((Verdict::Compensate, state)) => {
-                self.run.state = state;
-                self.give_up(index, StepStatus::Refused, why);
-            }
-            Err(e) => {
-                let text = format!("the refusal cannot be read: {e}");
-                self.give_up(index, StepStatus::Refused, Trouble { text, ..why });
-            }
-        }
-    }
-
-    /// It did not run: a new execution, if the step has one left.
-    fn not_executed(
-        &mut self,
-        index: usize,
-        status: StepStatus,
-        why: Trouble,
-        execution: &Execution,
-    ) {
-        if execution.before < self.steps[index].retry {
-            if let Some(step) = self.run.step(&execution.step) {
-                step.error = Some(why);
-            }
-            return self.execute(index, false, execution.before + 1);
-        }
-        self.give_up(index, status, why);
-    }
-
-    fn done(&mut self, index: usize) {
-        self.mark(index, StepStatus::Done, None);
-        self.enter(index + 1);
-    }
-
-    /// The step did nothing and will not: undo those before it - or, after the pivot, insist.
-    fn give_up(&mut self, index: usize, status: StepStatus, why: Trouble) {
-        if self.past_pivot(index) {
-            let before = self
-                .run
-                .execution
-                .as_ref()
-                .map_or(0, |e| e.before.max(e.attempt - 1));
-            if before < PERSISTENCE {
-                if let Some(step) = self.run.step(self.steps[index].name) {
-                    step.error = Some(why);
-                }
-                return self.execute(index, false, before + 1);
-            }
-            return self.stuck(why);
-        }
-        self.mark(index, status, Some(why.clone()));
-        match index.checked_sub(1) {
-            Some(last) => self.compensate(last, why),
-            None => {
-                self.run.error = Some(why);
-                self.run.execution = None;
-                self.end(Status::Compensated);
-            }
-        }
-    }
-
-    // ---- unknown outcomes
-
-    /// Asks the participant to void the command and to say what became of it.
-    fn resolve(&mut self, why: Trouble) {
-        self.run.error = Some(why);
-        let Some(mut execution) = self.run.execution.clone() else {
-            return;
-        };
-        execution.waiting = Waiting::Void;
-        execution.attempt = 1;
-        self.run.execution = Some(execution.clone());
-        self.send_void(&execution);
-    }
-
-    fn void_again(&mut self, execution: &Execution) {
-        if execution.attempt >= PERSISTENCE {
-            let text = format!(
-                "nobody says whether it ran, after {} questions",
-                execution.attempt
-            );
-            return self.stuck(plain("timed_out", &execution.step, &text));
-        }
-        let execution = Execution {
-            attempt: execution.attempt + 1,
-            ..execution.clone()
-        };
-        self.run.execution = Some(execution.clone());
-        self.send_void(&execution);
-    }
-
-    fn send_void(&mut self, execution: &Execution) {
-        let Some(index) = self.index(&execution.step) else {
-            return self.unknown_step(&execution.step);
-        };
-        match self.flow.request(index, false, &self.run.state) {
-            Ok(outgoing) => {
-                self.message(
-                    message::Kind::Void,
-                    outgoing.name,
-                    execution.command,
-                    Payload::null(),
-                );
-                let wait = self.steps[index].timeout.unwrap_or(TIMEOUT)
-                    + self.pause(execution.attempt - 1);
-                self.row.due_at = Some(self.env.now + wait);
-                self.note("asked to void", None);
-            }
-            Err(e) => self.stuck(plain("failed", &execution.step, &e.to_string())),
-        }
-    }
-
-    // ---- backward
-
-    /// Undoes what is done, from the step at `from` down.
-    fn compensate(&mut self, from: usize, why: Trouble) {
-        if self.past_pivot(from + 1) {
-            return self.stuck(why);
-        }
-        self.run.error.get_or_insert(why);
-        self.row.status = Status::Compensating.as_str().to_owned();
-        for index in (0..=from).rev() {
-            let step = self.steps[index];
-            let done = self
-                .run
-                .step(step.name)
-                .is_some_and(|s| s.status == StepStatus::Done);
-            if done && step.compensation.is_some() {
-                self.mark(index, StepStatus::Compensating, None);
-                return self.execute(index, true, 0);
-            }
-        }
-        self.run.execution = None;
-        self.end(Status::Compensated);
-    }
-
-    fn undone(&mut self, index: usize) {
-        self.mark(index, StepStatus::Compensated, None);
-        let why = plain("failed", self.steps[index].name, "it was undone");
-        match index.checked_sub(1) {
-            Some(next) => self.compensate(next, why),
-            None => {
-                self.run.execution = None;
-                self.end(Status::Compensated);
-            }
-        }
-    }
-
-    /// A compensation did definitely not run: a new execution of it, after a pause.
-    fn undo_failed(&mut self, index: usize, why: &Trouble) {
-        let before = self.run.execution.as_ref().map_or(0, |e| e.before);
-        if let Some(step) = self.run.step(self.steps[index].name) {
-            step.error = Some(why.clone());
-        }
-        if before + 1 >= PERSISTENCE {
-            return self.stuck(why.clone());
-        }
-        let step = self.steps[index];
-        if step.compensation == Some(Compensation::Local) {
-            return self.execute(index, true, before + 1);
-        }
-        // Wait before the next execution is sent: `due` sends it.
-        let pause = self.pause(before + 1);
-        if let Some(execution) = &mut self.run.execution {
-            execution.command = self.env.clock.new_uuid();
-            execution.before = before + 1;
-            execution.attempt = 0;
-        }
-        self.row.due_at = Some(self.env.now + pause);
-    }
-
-    /// A compensation was not answered in time (or its pause is over): the same execution again.
-    fn undo_again(&mut self, index: usize, execution: &Execution) {
-        if execution.waiting == Waiting::Local {
-            self.row.due_at = Some(self.env.now);
-            return;
-        }
-        if execution.attempt >= PERSISTENCE {
-            let text = format!(
-                "its compensation was not answered after {} attempts",
-                execution.attempt
-            );
-            return self.stuck(plain("timed_out", &execution.step, &text));
-        }
-        let execution = Execution {
-            attempt: execution.attempt + 1,
-            ..execution.clone()
-        };
-        self.send(index, execution);
-    }
-
-    // ---- ends
-
     fn end(&mut self, status: Status) {
         self.row.status = status.as_str().to_owned();
         self.row.due_at = None;
@@ -732,8 +375,6 @@ impl<'a> Machine<'a> {
         );
         self.stuck(plain("failed", step, &text));
     }
-
-    // ---- helpers
 
     fn index(&self, step: &str) -> Option<usize> {
         self.steps.iter().position(|s| s.name == step)
