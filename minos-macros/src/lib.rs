@@ -53,11 +53,11 @@ attributes! {
 
 /// Entry points of attributes that another attribute reads.
 macro_rules! misplaced {
-    ($($name:ident $attribute:literal in $home:literal;)*) => { $(
-        #[doc = concat!("`#[", $attribute, "]` on a method: see [`", $home, "`](macro@", $home, ").")]
+    ($($name:ident $attribute:literal in $($home:literal),+;)*) => { $(
+        #[doc = concat!("`#[", $attribute, "]` on a method", $(": see [`", $home, "`](macro@", $home, ")",)+ ".")]
         #[proc_macro_attribute]
         pub fn $name(_: TokenStream, item: TokenStream) -> TokenStream {
-            let here = Misplaced { attribute: $attribute, home: $home };
+            let here = Misplaced { attribute: $attribute, homes: &[$($home),+] };
             entry::run(&item.into(), |item, diag| here.explain(item, diag)).into()
         }
     )* };
@@ -66,9 +66,9 @@ macro_rules! misplaced {
 misplaced! {
     broker_command "enroute::broker::command" in "command_service";
     broker_query "enroute::broker::query" in "query_service";
-    broker_event "enroute::broker::event" in "command_service";
+    broker_event "enroute::broker::event" in "command_service", "query_service";
     rest_command "enroute::rest::command" in "command_service";
     rest_query "enroute::rest::query" in "query_service";
-    construct "construct" in "command_service";
+    construct "construct" in "command_service", "query_service";
     step "step" in "saga";
 }

@@ -2,17 +2,20 @@
 
 use proc_macro2::{Span, TokenStream};
 
-use crate::diag::Diagnostics;
+use crate::diag::{Diagnostics, one_of};
 
 /// An attribute that its home takes off before it runs.
 pub(crate) struct Misplaced {
     pub(crate) attribute: &'static str,
-    pub(crate) home: &'static str,
+    /// One home, or two.
+    pub(crate) homes: &'static [&'static str],
 }
 
 impl Misplaced {
     pub(crate) fn explain(&self, item: &TokenStream, diag: &mut Diagnostics) -> TokenStream {
-        let Self { attribute, home } = self;
+        let Self { attribute, homes } = self;
+        let homes: Vec<String> = homes.iter().map(|home| format!("#[{home}]")).collect();
+        let homes = one_of(&homes.iter().map(String::as_str).collect::<Vec<_>>());
         let spelled = if attribute.contains("::") {
             ", spelled with this path"
         } else {
@@ -21,11 +24,11 @@ impl Misplaced {
         diag.error(
             Span::call_site(),
             format_args!(
-                "`{attribute}` works only on a method of an `impl` block under `#[{home}]`{spelled}"
+                "`{attribute}` works only on a method of an `impl` block under {homes}{spelled}"
             ),
         )
         .help(format_args!(
-            "put `#[{home}]` on the `impl` block, and `#[{attribute}]` on the method"
+            "put {homes} on the `impl` block, and `#[{attribute}]` on the method"
         ));
         item.clone()
     }

@@ -2,7 +2,8 @@
 
 #[doc(hidden)]
 pub mod __private {
-    use core::future::Future;
+    use core::{future::Future, marker::PhantomData};
+    pub use std::borrow::Cow;
     use std::{error::Error as StdError, process::ExitCode};
 
     pub use inventory::{self, submit};
@@ -10,7 +11,7 @@ pub mod __private {
     pub use serde;
 
     pub use crate::{
-        aggregate::{Aggregate, AggregateEntry, Field, Subject},
+        aggregate::{Aggregate, AggregateEntry, Field, Subject, private::*},
         context::Context,
         enroute::{
             At, Content, Door, FromRaw, Outcome, Raw, Refusal, Reply, Resources, Role, Route,
@@ -27,40 +28,38 @@ pub mod __private {
         view::ReadModel,
     };
 
-    /// Marks a changed field as present, so that a change to `null` is not mistaken for "unchanged".
+    /// Asks whether a model may keep a field of type `T`: `(&&Kept::<T>::NEW).kept()`.
     ///
-    /// # Errors
-    /// If the value does not fit.
-    pub fn changed<'de, T: serde::Deserialize<'de>, D: serde::Deserializer<'de>>(
-        d: D,
-    ) -> core::result::Result<Option<T>, D::Error> {
-        T::deserialize(d).map(Some)
-    }
-
-    /// What an aggregate does with a field of type `T`.
-    ///
-    /// All generated code asks for it with the same words at the same place, so that rustc reports a field that is
-    /// no model once.
+    /// A type of another crate that serde and schemars know may be kept; it is found first, behind one reference
+    /// more. What is left is asked in our words.
     #[derive(Debug)]
-    pub struct Stored<T> {
-        /// The new value, if it is another one.
-        pub change: fn(&T, &T) -> Option<T>,
-        /// Takes over a changed value.
-        pub put: fn(&mut T, &Option<T>),
+    pub struct Kept<T>(PhantomData<fn() -> T>);
+
+    impl<T> Kept<T> {
+        /// The question.
+        pub const NEW: Self = Self(PhantomData);
     }
 
-    /// The field can be stored.
-    #[must_use]
-    pub const fn stored<T: Model>() -> Stored<T> {
-        Stored {
-            change: |old, new| (old != new).then(|| new.clone()),
-            put: |field, change| {
-                if let Some(value) = change {
-                    field.clone_from(value);
-                }
-            },
+    /// A type that has all that a model is derived from.
+    pub trait KeptAsIs {
+        /// It may be kept.
+        fn kept(&self) {}
+    }
+    impl<T: serde::Serialize + serde::de::DeserializeOwned + schemars::JsonSchema> KeptAsIs
+        for &Kept<T>
+    {
+    }
+
+    /// Any other type.
+    pub trait KeptAsModel<T> {
+        /// It would have to be a model.
+        fn kept(&self)
+        where
+            T: Model,
+        {
         }
     }
+    impl<T> KeptAsModel<T> for Kept<T> {}
 
     /// A contract may promise this reply.
     pub const fn is_reply<T: ContractReply>() {}

@@ -42,9 +42,7 @@ fn check_reserved_names(state: &State, diag: &mut Diagnostics) {
                 field.ident.span(),
                 format_args!("the field `{name}` would be mistaken for `Root::{name}()`"),
             )
-            .help(format_args!(
-                "every aggregate has a {name} of its own: remove the field, or give it another name"
-            ));
+            .help("every aggregate has it already: remove the field, or give it another name");
         }
     }
 }

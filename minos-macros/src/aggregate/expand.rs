@@ -17,9 +17,15 @@ pub(super) fn expand(owner: Owner, state: &State, input: &DeriveInput) -> TokenS
     let (diff_item, diff_impls) = (diff::item(state), diff::impls(state));
     let (fields, aggregate) = match owner {
         Owner::Us => (fields_item(state), aggregate_impl(state)),
-        Owner::Them => (quote!(), stored_fields(state)),
+        Owner::Them => (quote!(), quote!()),
     };
+    // First, so that rustc asks it before the derives, whose words are about serde.
+    let stored = state.fields.iter().map(stored);
     quote! {
+        const _: () = {
+            use ::minos::__private as __m;
+            #(let _ = #stored;)*
+        };
         #derives
         #input
         #diff_item
@@ -43,11 +49,6 @@ pub(super) fn expand(owner: Owner, state: &State, input: &DeriveInput) -> TokenS
 fn stored(field: &super::StateField) -> TokenStream {
     let (ty, span) = (&field.ty, at(field.ty.span()));
     quote_spanned!(span=> __m::stored::<#ty>())
-}
-
-fn stored_fields(state: &State) -> TokenStream {
-    let checks = state.fields.iter().map(stored);
-    quote!(#(const _: () = { let _ = #checks; };)*)
 }
 
 /// `FooFields` and `Foo::fields()`.

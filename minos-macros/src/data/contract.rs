@@ -8,7 +8,7 @@ use syn::{
     spanned::Spanned as _,
 };
 
-use super::{Shape, derives, read};
+use super::{Shape, derives, field_checks, read};
 use crate::{
     diag::Diagnostics,
     syntax::{self, Keys},
@@ -60,7 +60,9 @@ pub(crate) fn contract(
         derives(&input.attrs),
         impls(&input.ident, &name, kind, &args),
     );
+    let checks = field_checks(&input.data);
     quote! {
+        #checks
         #derives
         #input
         const _: () = {
@@ -160,6 +162,9 @@ fn impls(ident: &Ident, name: &str, kind: Kind, args: &Args) -> TokenStream {
             }
             impl __m::Sends for #ident {
                 type Kind = __m::#sends;
+                fn outgoing(&self) -> __m::Result<__m::Outgoing> {
+                    __m::send(self)
+                }
             }
         }
     });

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::{Attribute, Data, DeriveInput, LitInt, LitStr, Token, Variant, parse::ParseStream};
 
-use super::{Shape, derives, error_text, no_arguments, read};
+use super::{Shape, derives, error_text, field_checks, no_arguments, read};
 use crate::{
     diag::{Diagnostics, closest},
     syntax,
@@ -28,7 +28,9 @@ pub(crate) fn error_model(
     let arms = arms(&mut input, diag);
     let (derives, name) = (derives(&input.attrs), &input.ident);
     let impls = impls(name, &arms);
+    let checks = field_checks(&input.data);
     quote! {
+        #checks
         #derives
         #input
         const _: () = {
@@ -100,7 +102,8 @@ fn take_refusal(variant: &mut Variant, diag: &mut Diagnostics) -> Refusal {
             .help("remove one of them");
     }
     let before = diag.len();
-    let read = attr.parse_args_with(|input: ParseStream<'_>| refusal(input, &variant.ident, diag));
+    let read =
+        attr.parse_args_with(|input: ParseStream<'_>| refusal(input, attr, &variant.ident, diag));
     match read {
         Ok(Some(refusal)) => refusal,
         Ok(None) => fallback(),
@@ -115,6 +118,7 @@ fn take_refusal(variant: &mut Variant, diag: &mut Diagnostics) -> Refusal {
 
 fn refusal(
     input: ParseStream<'_>,
+    attr: &Attribute,
     variant: &Ident,
     diag: &mut Diagnostics,
 ) -> syn::Result<Option<Refusal>> {
@@ -144,11 +148,8 @@ fn refusal(
         }
     }
     if text.is_none() && diag.len() == before {
-        diag.error(
-            variant.span(),
-            format_args!("variant `{variant}` has no text"),
-        )
-        .help("add it to the attribute: `#[error(status = 409, \"..\")]`");
+        diag.error_on(&attr.meta, format_args!("variant `{variant}` has no text"))
+            .help("write `#[error(status = 409, \"..\")]`");
     }
     Ok(text.map(|text| Refusal { status, text }))
 }

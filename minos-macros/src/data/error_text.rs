@@ -80,8 +80,8 @@ fn unknown(text: &LitStr, name: &str, names: &[String], tuple: bool, diag: &mut 
     };
     let help = match (known.as_slice(), tuple) {
         ([], _) => "this variant has no fields; write `{{` for a brace in the text".to_owned(),
-        (_, true) => format!("its fields are {}", list(&known)),
-        (_, false) if name.is_empty() => format!("its fields are {}", list(&known)),
+        (_, true) => list(&known),
+        (_, false) if name.is_empty() => list(&known),
         (_, false) => instead(name, &known),
     };
     diag.error(text.span(), what).help(help);
@@ -90,7 +90,10 @@ fn unknown(text: &LitStr, name: &str, names: &[String], tuple: bool, diag: &mut 
 fn list(names: &[&str]) -> String {
     let braces: Vec<String> = names.iter().map(|n| format!("{{{n}}}")).collect();
     let braces: Vec<&str> = braces.iter().map(String::as_str).collect();
-    one_of(&braces).trim_start_matches("one of ").to_owned()
+    match braces.as_slice() {
+        [one] => format!("its field is `{one}`"),
+        _ => format!("expected {}", one_of(&braces)),
+    }
 }
 
 #[cfg(test)]

@@ -127,18 +127,25 @@ fn written_derives(attrs: &[Attribute]) -> Vec<String> {
     names
 }
 
-/// One question per field, so that a type that is no model is named in our words at its own place.
+/// One question per field, so that a type that is no model is named in our words at its own place. It stands before
+/// the item: rustc then asks it before the derives, whose words are about serde.
 pub(crate) fn field_checks(data: &Data) -> TokenStream {
     let fields: Vec<&Field> = match data {
         Data::Struct(data) => data.fields.iter().collect(),
         Data::Enum(data) => data.variants.iter().flat_map(|v| &v.fields).collect(),
         Data::Union(_) => Vec::new(),
     };
-    fields
-        .into_iter()
-        .filter(|field| !goes_its_own_way(field))
-        .map(|field| field_check(&field.ty))
-        .collect()
+    let asked = fields.into_iter().filter(|field| !goes_its_own_way(field));
+    let questions: TokenStream = asked.map(|field| field_check(&field.ty)).collect();
+    if questions.is_empty() {
+        return questions;
+    }
+    quote! {
+        const _: fn() = || {
+            use ::minos::__private::{self as __m, KeptAsIs as _, KeptAsModel as _};
+            #questions
+        };
+    }
 }
 
 /// Whether serde does not use the field's type as it is.
@@ -157,5 +164,5 @@ fn goes_its_own_way(field: &Field) -> bool {
 
 fn field_check(ty: &Type) -> TokenStream {
     let span: Span = syntax::at(ty.span());
-    quote_spanned!(span=> const _: () = __m::kept::<#ty>();)
+    quote_spanned!(span=> (&&__m::Kept::<#ty>::NEW).kept();)
 }

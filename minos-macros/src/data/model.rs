@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::{Shape, derives, no_arguments, read};
+use super::{Shape, derives, field_checks, no_arguments, read};
 use crate::diag::Diagnostics;
 
 pub(crate) fn model(args: &TokenStream, item: &TokenStream, diag: &mut Diagnostics) -> TokenStream {
@@ -12,7 +12,9 @@ pub(crate) fn model(args: &TokenStream, item: &TokenStream, diag: &mut Diagnosti
         return item.clone();
     };
     let (derives, name) = (derives(&input.attrs), &input.ident);
+    let checks = field_checks(&input.data);
     quote! {
+        #checks
         #derives
         #input
         const _: () = {

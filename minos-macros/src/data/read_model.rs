@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::{Data, DeriveInput, Field, Ident, Type, spanned::Spanned as _};
 
-use super::{Shape, derives, no_arguments, read};
+use super::{Shape, derives, field_checks, no_arguments, read};
 use crate::{diag::Diagnostics, syntax};
 
 pub(crate) fn read_model(
@@ -19,7 +19,9 @@ pub(crate) fn read_model(
     let key = key(&mut input, diag);
     let (derives, name) = (derives(&input.attrs), &input.ident);
     let read_model = key.map(|(field, ty)| read_model_impl(name, &field, &ty));
+    let checks = field_checks(&input.data);
     quote! {
+        #checks
         #derives
         #input
         const _: () = {

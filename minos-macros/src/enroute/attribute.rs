@@ -109,19 +109,23 @@ fn unknown(path: &Path, tail: &str, diag: &mut Diagnostics) {
         .last()
         .map_or_else(|| path.span(), |s| s.ident.span());
     if LATER.contains(&tail) {
-        diag.error(span, format_args!("`enroute::{tail}` is not supported yet"));
+        diag.error(span, format_args!("`enroute::{tail}` is not supported yet"))
+            .help(format_args!("there is {}", list()));
         return;
     }
     let known = KNOWN.map(|(.., name, _)| name);
     let help = match closest(tail, known) {
         Some(name) => format!("did you mean `enroute::{name}`?"),
-        None => {
-            let known = known.map(|n| format!("enroute::{n}"));
-            format!("expected {}", one_of(&known.each_ref().map(String::as_str)))
-        }
+        None => format!("expected {}", list()),
     };
     diag.error(span, format_args!("unknown enroute `{tail}`"))
         .help(help);
+}
+
+/// All enroutes there are.
+fn list() -> String {
+    let known = KNOWN.map(|(.., name, _)| format!("enroute::{name}"));
+    one_of(&known.each_ref().map(String::as_str))
 }
 
 type Read = syn::Result<Option<(Door, Span)>>;
@@ -160,12 +164,9 @@ fn named_contract(input: ParseStream<'_>) -> syn::Result<Option<Path>> {
 }
 
 fn contract(input: ParseStream<'_>) -> Read {
-    let path: Path = input.parse().map_err(|e| {
-        syn::Error::new(
-            e.span(),
-            "expected a topic, as a text or as a contract type",
-        )
-    })?;
+    let path: Path = input
+        .parse()
+        .map_err(|e| syn::Error::new(e.span(), "a topic is a text or a contract type"))?;
     let Some(last) = path.segments.last() else {
         return Ok(None);
     };
@@ -178,8 +179,8 @@ fn contract(input: ParseStream<'_>) -> Read {
 fn http(input: ParseStream<'_>, kind: Kind, name: &str, diag: &mut Diagnostics) -> Read {
     let path: LitStr = input
         .parse()
-        .map_err(|e| syn::Error::new(e.span(), "expected a path"))?;
-    let missing = |span| syn::Error::new(span, "the verb is missing");
+        .map_err(|e| syn::Error::new(e.span(), "a path is a text"))?;
+    let missing = |span| syn::Error::new(span, format!("`enroute::{name}` needs a verb"));
     if input.is_empty() {
         return Err(missing(path.span()));
     }

@@ -5,7 +5,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Type, parse_quote, spanned::Spanned as _};
 
 use super::{Construct, Door, Enroute, Handler, Input, Kind, Model, Service, claim};
-use crate::syntax::{at, line};
+use crate::syntax::{asked, at, line};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let me = &model.self_ty;
@@ -131,8 +131,8 @@ fn question(handler: &Handler, enroute: &Enroute) -> Option<TokenStream> {
         Door::Http { .. } => None,
         Door::Topic { contract, name } => {
             let contract = contract.as_ref()?;
-            let kind = format_ident!("{}_terms", enroute.kind.word());
-            let mut proof = quote_spanned!(at(contract.span())=> __m::#kind::<#contract>(#name));
+            let terms = format!("{}_terms", enroute.kind.word());
+            let mut proof = asked(&terms, contract, &quote!(#name));
             if let Some(request) = handler.request() {
                 proof.extend(quote_spanned!(at(request.span())=> .takes::<#request>()));
             }

@@ -27,7 +27,10 @@ pub(super) fn parse(service: Service, block: &mut ImplBlock, diag: &mut Diagnost
         if let Some(at) = taken.construct {
             read_construct(&mut model, method, at, taken.any_enroute, diag);
         }
-        if let Some(handler) = read_handler(service, method, taken.enroutes, diag) {
+        let handler = taken
+            .any_enroute
+            .then(|| read_handler(service, method, taken.enroutes, diag));
+        if let Some(handler) = handler.flatten() {
             // A handler is async whether or not it awaits, and takes its request by value.
             method.attrs.push(parse_quote! {
                 #[allow(clippy::unused_async, clippy::unused_self, clippy::needless_pass_by_value)]
@@ -84,9 +87,6 @@ fn read_handler(
     enroutes: Vec<Enroute>,
     diag: &mut Diagnostics,
 ) -> Option<Handler> {
-    if enroutes.is_empty() {
-        return None;
-    }
     let before = diag.len();
     check::check_fits_service(service, &enroutes, method, diag);
     check::check_one_kind(&enroutes, diag);
@@ -95,7 +95,7 @@ fn read_handler(
     if service == Service::Query {
         effects::check_changes_nothing(method, diag);
     }
-    (diag.len() == before).then(|| Handler {
+    (diag.len() == before && !enroutes.is_empty()).then(|| Handler {
         ident: method.sig.ident.clone(),
         cfgs: method.cfgs(),
         receiver,

@@ -4,8 +4,8 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Type, spanned::Spanned as _};
 
-use super::{Callback, Model, Shape, Step, check};
-use crate::syntax::{at, line, unraw};
+use super::{Callback, Local, Model, Shape, Step, check};
+use crate::syntax::{asked, at, line, unraw};
 
 /// `whole`: every step could be read, so that questions about a step among the others make sense.
 pub(super) fn expand(model: &Model, whole: bool) -> TokenStream {
@@ -38,6 +38,9 @@ pub(super) fn expand(model: &Model, whole: bool) -> TokenStream {
             }
             impl __m::Sends for #me {
                 type Kind = __m::SendsSaga;
+                fn outgoing(&self) -> __m::Result<__m::Outgoing> {
+                    __m::nested()
+                }
             }
             impl __m::Saga for #me {
                 const STEPS: &'static [__m::Step<Self>] = &[#(#steps,)*];
@@ -65,7 +68,7 @@ fn step(step: &Step) -> TokenStream {
     let (method, line) = (unraw(&step.ident), line(step.ident.span()));
     let run = action(&step.ident, &step.shape);
     let mut calls = TokenStream::new();
-    if let Shape::Remote { output } = &step.shape {
+    if let Shape::Remote(output) = &step.shape {
         if let Some(callback) = &step.on_success {
             calls.extend(read(output, "on_success", "reply", callback));
         }
@@ -94,7 +97,7 @@ fn step(step: &Step) -> TokenStream {
 
 /// Asks what a remote step sends. Asked with the same words at the same place again, rustc answers once.
 fn sent(output: &Type) -> TokenStream {
-    quote_spanned!(at(output.span())=> __m::sent::<#output>())
+    asked("sent", output, &TokenStream::new())
 }
 
 /// The type of a method that does not name one, at its name.
@@ -108,15 +111,16 @@ fn output_of(ident: &Ident, output: Option<&Type>) -> TokenStream {
 fn action(ident: &Ident, shape: &Shape) -> TokenStream {
     let span = at(ident.span());
     match shape {
-        Shape::Remote { output } => {
+        Shape::Remote(output) => {
             let sent = sent(output);
             quote_spanned!(span=> __m::Action::Remote(|__s| (#sent.send)(&Self::#ident(__s))))
         }
-        Shape::Local {
-            context,
-            is_async,
-            output,
-        } => {
+        Shape::Local(local) => {
+            let Local {
+                context,
+                is_async,
+                output,
+            } = &**local;
             let output = output_of(ident, output.as_ref());
             let cx = quote_spanned!(at(context.span())=> __cx);
             let call = quote_spanned!(span=> Self::#ident(__s, #cx));
@@ -144,9 +148,12 @@ fn read(output: &Type, key: &str, what: &str, callback: &Callback) -> TokenStrea
 
 /// What only rustc knows of a remote step.
 fn questions(step: &Step, must_be_undone: bool) -> TokenStream {
-    let Shape::Remote { output } = &step.shape else {
+    let Shape::Remote(output) = &step.shape else {
         return TokenStream::new();
     };
+    if !step.clean {
+        return TokenStream::new();
+    }
     let (cfgs, sent, span) = (&step.cfgs, sent(output), at(output.span()));
     let unread = step.keys.on_success.is_none() && step.keys.ignore_reply.is_none();
     let unread = unread.then(|| quote_spanned!(span=> .unread()));

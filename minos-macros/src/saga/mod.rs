@@ -40,6 +40,8 @@ struct Step {
     on_success: Option<Callback>,
     on_error: Option<Callback>,
     compensate: Option<(Ident, Shape)>,
+    /// Nothing is wrong with it by itself, so that questions about it make sense.
+    clean: bool,
 }
 
 /// What stands in `#[step(..)]`.
@@ -65,13 +67,15 @@ struct Value {
 /// What a step or its compensation does, by the shape of its method.
 enum Shape {
     /// It returns what to send.
-    Remote { output: Type },
+    Remote(Box<Type>),
     /// It takes the context.
-    Local {
-        context: Type,
-        is_async: bool,
-        output: Option<Type>,
-    },
+    Local(Box<Local>),
+}
+
+struct Local {
+    context: Type,
+    is_async: bool,
+    output: Option<Type>,
 }
 
 /// A method that reads an answer.
@@ -107,8 +111,8 @@ impl Step {
     /// Whether it may end in anything but success.
     fn can_fail(&self) -> bool {
         match &self.shape {
-            Shape::Remote { .. } => true,
-            Shape::Local { output, .. } => output.is_some(),
+            Shape::Remote(_) => true,
+            Shape::Local(local) => local.output.is_some(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use syn::{
-    Attribute, Ident, LitInt, Meta,
+    Attribute, Ident, LitInt, LitStr, Meta,
     parse::{ParseStream, Parser},
     spanned::Spanned as _,
 };
@@ -142,6 +142,7 @@ fn step(
     attr: &Attribute,
     diag: &mut Diagnostics,
 ) -> Option<Step> {
+    let before = diag.len();
     let keys = keys(attr, diag);
     let shape = shape::step(method, diag);
     let on_success = callback(block, keys.on_success.as_ref(), diag);
@@ -150,7 +151,7 @@ fn step(
         let found = find(block, value, diag)?;
         Some((value.method.clone(), shape::compensation(found, diag)?))
     });
-    let step = Step {
+    let mut step = Step {
         ident: method.sig.ident.clone(),
         cfgs: method.cfgs(),
         keys,
@@ -158,8 +159,10 @@ fn step(
         on_success,
         on_error,
         compensate,
+        clean: true,
     };
     check::check_step(&step, diag);
+    step.clean = diag.len() == before;
     Some(step)
 }
 
@@ -220,6 +223,17 @@ fn read_key(
 }
 
 fn method(key: &Ident, input: ParseStream<'_>) -> syn::Result<Value> {
+    if let Ok((_, text)) = input
+        .fork()
+        .call(|input| Ok((input.parse::<syn::Token![=]>()?, input.parse::<LitStr>()?)))
+    {
+        let (name, what) = (
+            text.value(),
+            format!("`{key}` names a method, without quotes"),
+        );
+        let text = format!("{what}\nhelp: write `{key} = {name}`");
+        return Err(input.error(text));
+    }
     let method = syntax::value(key, input, &format!("{key} = a_method_of_this_saga"))?;
     let key = key.clone();
     Ok(Value { key, method })
@@ -266,6 +280,6 @@ pub(super) fn model(block: &ImplBlock, args: Args, steps: Vec<Step>) -> Model {
 
 impl Shape {
     pub(super) fn is_local(&self) -> bool {
-        matches!(self, Shape::Local { .. })
+        matches!(self, Shape::Local(_))
     }
 }

@@ -2,7 +2,7 @@
 
 use syn::{FnArg, Ident, PatType, Receiver, ReceiverKind, Signature, Type, spanned::Spanned as _};
 
-use super::{Callback, Shape};
+use super::{Callback, Local, Shape};
 use crate::{diag::Diagnostics, syntax::Method};
 
 /// The receiver and the other parameters.
@@ -43,11 +43,11 @@ fn action(what: &str, method: &Method, diag: &mut Diagnostics) -> Option<Shape> 
                 )
                 .help("what it needs is in the saga's state: `self`");
             }
-            Some(Shape::Local {
+            Some(Shape::Local(Box::new(Local {
                 context: (*arg.ty).clone(),
                 is_async: method.sig.asyncness.is_some(),
                 output: output.cloned(),
-            })
+            })))
         }
         (Some(arg), _) => {
             diag.error_on(arg, format_args!("{what} `{name}` takes only `&self`"))
@@ -56,9 +56,7 @@ fn action(what: &str, method: &Method, diag: &mut Diagnostics) -> Option<Shape> 
         }
         (None, Some(output)) => {
             check_remote_is_not_async(what, method, diag);
-            Some(Shape::Remote {
-                output: output.clone(),
-            })
+            Some(Shape::Remote(Box::new(output.clone())))
         }
         (None, None) => {
             diag.error(

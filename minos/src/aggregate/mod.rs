@@ -1,5 +1,6 @@
 //! Aggregates: state that changes by events only.
 
+mod diff;
 mod event;
 mod fields;
 mod reference;
@@ -15,6 +16,12 @@ pub use self::{
     reference::Ref,
     root::Root,
 };
+#[doc(hidden)]
+pub mod private {
+    pub use super::diff::{
+        ReadDiff, Stored, diff_schema, read_change, read_diff, stored, write_change,
+    };
+}
 use crate::{context::Context, enroute::At, error::Result, model::Model};
 
 /// Something whose `Created`, `Updated`, and `Deleted` events can be read: an aggregate of this service, or the

@@ -11,13 +11,13 @@ use crate::model::Model;
 
 /// A reference to an aggregate, of this service or of another: its id, and what it points to.
 ///
-/// On the wire it is the id alone.
-pub struct Ref<T: Subject> {
+/// On the wire it is the id alone. A type that is no aggregate is refused once, where a model keeps the reference.
+pub struct Ref<T> {
     uuid: Uuid,
     to: PhantomData<fn() -> T>,
 }
 
-impl<T: Subject> Ref<T> {
+impl<T> Ref<T> {
     /// A reference to the aggregate with this id.
     #[must_use]
     pub fn new(uuid: Uuid) -> Self {
@@ -34,55 +34,61 @@ impl<T: Subject> Ref<T> {
     }
 }
 
-impl<T: Subject> From<Uuid> for Ref<T> {
+impl<T> From<Uuid> for Ref<T> {
     fn from(uuid: Uuid) -> Self {
         Self::new(uuid)
     }
 }
 
-impl<T: Subject> Clone for Ref<T> {
+impl<T> Clone for Ref<T> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T: Subject> Copy for Ref<T> {}
+impl<T> Copy for Ref<T> {}
 
-impl<T: Subject> PartialEq for Ref<T> {
+impl<T> PartialEq for Ref<T> {
     fn eq(&self, other: &Self) -> bool {
         self.uuid == other.uuid
     }
 }
 
-impl<T: Subject> Eq for Ref<T> {}
+impl<T> Eq for Ref<T> {}
 
-impl<T: Subject> hash::Hash for Ref<T> {
+impl<T> hash::Hash for Ref<T> {
     fn hash<H: hash::Hasher>(&self, state: &mut H) {
         self.uuid.hash(state);
     }
 }
 
-impl<T: Subject> fmt::Debug for Ref<T> {
+impl<T> fmt::Debug for Ref<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", T::NAME, self.uuid)
+        let name = std::any::type_name::<T>();
+        let name = name.rsplit("::").next().unwrap_or(name);
+        write!(f, "{name}/{}", self.uuid)
     }
 }
 
-impl<T: Subject> Serialize for Ref<T> {
+impl<T> Serialize for Ref<T> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         self.uuid.serialize(s)
     }
 }
 
-impl<'de, T: Subject> Deserialize<'de> for Ref<T> {
+impl<'de, T> Deserialize<'de> for Ref<T> {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         Uuid::deserialize(d).map(Self::new)
     }
 }
 
-impl<T: Subject> JsonSchema for Ref<T> {
+impl<T> JsonSchema for Ref<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
     fn schema_name() -> Cow<'static, str> {
-        format!("RefTo{}", T::NAME).into()
+        Uuid::schema_name()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {

@@ -7,7 +7,6 @@ use crate::{
     aggregate::{Created, Deleted, Subject, Updated},
     error::Result,
     message::Contract,
-    model::Model,
 };
 
 /// The door of a command.
@@ -80,6 +79,7 @@ pub struct Terms<C, R, E>(PhantomData<fn() -> (C, R, E)>);
 
 /// The terms of a command, if `name` is its name.
 #[must_use]
+#[track_caller]
 pub const fn command_terms<C: IsCommand>(name: &str) -> Terms<C, C::Reply, C::Error> {
     named::<C>(name);
     Terms(PhantomData)
@@ -87,6 +87,7 @@ pub const fn command_terms<C: IsCommand>(name: &str) -> Terms<C, C::Reply, C::Er
 
 /// The terms of a query, if `name` is its name.
 #[must_use]
+#[track_caller]
 pub const fn query_terms<C: IsQuery>(name: &str) -> Terms<C, C::Reply, C::Error> {
     named::<C>(name);
     Terms(PhantomData)
@@ -94,6 +95,7 @@ pub const fn query_terms<C: IsQuery>(name: &str) -> Terms<C, C::Reply, C::Error>
 
 /// The terms of an event, if `name` is its name.
 #[must_use]
+#[track_caller]
 pub const fn event_terms<C: IsEvent>(name: &str) -> Terms<C, C::Reply, C::Error> {
     named::<C>(name);
     Terms(PhantomData)
@@ -116,6 +118,7 @@ impl<C, R, E> Terms<C, R, E> {
     pub const fn hold(self) {}
 }
 
+/// Takes the content of the contract `C`.
 #[diagnostic::on_unimplemented(
     message = "the handler of contract `{C}` takes `{Self}`",
     label = "expected `Request<{C}>`"
@@ -123,6 +126,7 @@ impl<C, R, E> Terms<C, R, E> {
 pub trait Takes<C> {}
 impl<C, P> Takes<C> for Request<C, P> {}
 
+/// Is the promised reply.
 #[diagnostic::on_unimplemented(
     message = "the contract promises the reply `{Expected}`, this handler answers `{Self}`",
     label = "expected `Result<{Expected}, ..>`",
@@ -131,6 +135,7 @@ impl<C, P> Takes<C> for Request<C, P> {}
 pub trait Answers<Expected> {}
 impl<T> Answers<T> for T {}
 
+/// Is the promised error.
 #[diagnostic::on_unimplemented(
     message = "the contract promises the error `{Expected}`, this handler refuses with `{Self}`",
     label = "expected `Result<.., Error<{Expected}>>`",
@@ -143,10 +148,54 @@ impl<T> Refuses<T> for T {}
 #[allow(clippy::panic, reason = "evaluated by the compiler")]
 #[track_caller]
 const fn named<C: Contract>(name: &str) {
-    assert!(
-        same(C::NAME, name),
-        "this contract has another name than its type: write the topic as `\"name\" = Type`"
-    );
+    if !same(C::NAME, name) {
+        let text = Text::of("the name of this contract is `")
+            .and(C::NAME)
+            .and("`, not `")
+            .and(name)
+            .and("`: write `\"")
+            .and(C::NAME)
+            .and("\" = ..` before its type");
+        panic!("{}", text.as_str());
+    }
+}
+
+/// A text that is put together while the compiler evaluates it.
+struct Text {
+    bytes: [u8; 512],
+    len: usize,
+}
+
+impl Text {
+    const fn of(text: &str) -> Self {
+        let empty = Self {
+            bytes: [0; 512],
+            len: 0,
+        };
+        empty.and(text)
+    }
+
+    /// Appends a text; what is too long is left out.
+    const fn and(mut self, text: &str) -> Self {
+        let text = text.as_bytes();
+        if self.len + text.len() > self.bytes.len() {
+            return self;
+        }
+        let mut i = 0;
+        while i < text.len() {
+            self.bytes[self.len] = text[i];
+            self.len += 1;
+            i += 1;
+        }
+        self
+    }
+
+    const fn as_str(&self) -> &str {
+        match std::str::from_utf8(self.bytes.split_at(self.len).0) {
+            Ok(text) => text,
+            Err(_) => "two names that should be one differ",
+        }
+    }
 }
 
 const fn same(a: &str, b: &str) -> bool {
@@ -196,18 +245,21 @@ macro_rules! hears {
     )* };
 }
 hears!(OnCreated Created, OnUpdated Updated, OnDeleted Deleted);
-impl<Event, T: Model, P> Hears<Event> for Request<T, P> {}
 impl<Event, P> Hears<Event> for Request<(), P> {}
 
 /// The handler reads this event of this aggregate.
 #[allow(clippy::panic, reason = "evaluated by the compiler")]
 #[track_caller]
 pub const fn hears<R: Hears<Event>, Event>(aggregate: &str) {
-    if let Some(name) = R::AGGREGATE {
-        assert!(
-            same(name, aggregate),
-            "the event and the handler's type name two aggregates"
-        );
+    if let Some(name) = R::AGGREGATE
+        && !same(name, aggregate)
+    {
+        let text = Text::of("the event is one of `")
+            .and(aggregate)
+            .and("`, the handler takes one of `")
+            .and(name)
+            .and("`");
+        panic!("{}", text.as_str());
     }
 }
 
@@ -215,17 +267,19 @@ pub const fn hears<R: Hears<Event>, Event>(aggregate: &str) {
 #[allow(clippy::panic, reason = "evaluated by the compiler")]
 #[track_caller]
 pub const fn hears_field<R: Hears<OnUpdated>>(field: &str) {
+    let mut text = Text::of("there is no field `").and(field).and("`, only");
     let mut i = 0;
     while i < R::FIELDS.len() {
         if same(R::FIELDS[i], field) {
             return;
         }
+        text = text.and(if i == 0 { " `" } else { ", `" });
+        text = text.and(R::FIELDS[i]).and("`");
         i += 1;
     }
-    assert!(
-        R::FIELDS.is_empty(),
-        "the aggregate has no field of this name, so the event would never come"
-    );
+    if i > 0 {
+        panic!("{}", text.as_str());
+    }
 }
 
 /// What a constructor may return.

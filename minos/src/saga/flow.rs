@@ -138,7 +138,7 @@ impl<S> Step<S> {
 }
 
 /// Encodes what a remote step sends.
-pub fn send<T: StepTarget>(target: &T) -> Result<Outgoing> {
+pub fn send<T: StepTarget + serde::Serialize>(target: &T) -> Result<Outgoing> {
     Ok(Outgoing {
         kind: T::KIND,
         name: T::NAME,

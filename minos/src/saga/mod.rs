@@ -24,7 +24,7 @@ pub mod private {
         flow::{LocalEnd, local, send},
         proof::{
             IntoVerdict, NeedsNoUndo, NotNested, NothingToRead, Reader, Reads, ReadsError, Sends,
-            SendsCommand, SendsQuery, SendsSaga, Sent, sent, verdict,
+            SendsCommand, SendsQuery, SendsSaga, Sent, nested, sent, verdict,
         },
     };
 }
@@ -66,7 +66,7 @@ pub enum TargetKind {
     label = "neither a contract nor a saga",
     note = "return a `#[contract]` (remote step), or take `cx: &Context` (local step)"
 )]
-pub trait StepTarget: Model {
+pub trait StepTarget {
     /// What kind of message it is.
     const KIND: TargetKind;
     /// The name on the wire.
@@ -83,7 +83,7 @@ pub trait StepTarget: Model {
     label = "not a saga",
     note = "put `#[saga]` on `impl {Self} {{ .. }}`"
 )]
-pub trait Saga: StepTarget {
+pub trait Saga: Model + StepTarget {
     /// The steps, in their order.
     const STEPS: &'static [Step<Self>];
     /// How long the whole may take before it is undone.

@@ -4,8 +4,11 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
-use super::{Outgoing, StepTarget, Verdict, flow};
-use crate::{error::Result, payload::Payload};
+use super::{Outgoing, StepTarget, Verdict};
+use crate::{
+    error::{Error, Kind, Result},
+    payload::Payload,
+};
 
 /// What a remote step returns, by its kind. `#[contract]` and `#[saga]` write it.
 #[diagnostic::on_unimplemented(
@@ -16,6 +19,23 @@ use crate::{error::Result, payload::Payload};
 pub trait Sends: StepTarget {
     /// [`SendsCommand`], [`SendsQuery`], or [`SendsSaga`].
     type Kind;
+
+    /// Encodes it.
+    ///
+    /// # Errors
+    /// If it cannot be written as JSON, or is a saga: those cannot be sent yet.
+    fn outgoing(&self) -> Result<Outgoing>;
+}
+
+/// What a saga in a saga will do.
+///
+/// # Errors
+/// Always: [`NotNested`] keeps such a step from compiling.
+pub fn nested() -> Result<Outgoing> {
+    Err(Error::new(
+        Kind::Internal,
+        "a saga cannot start another one yet",
+    ))
 }
 
 /// A command: what it did must be undone.
@@ -42,7 +62,7 @@ pub struct Sent<T, K, R, E> {
 #[must_use]
 pub const fn sent<T: Sends>() -> Sent<T, T::Kind, T::Reply, T::Error> {
     Sent {
-        send: flow::send::<T>,
+        send: T::outgoing,
         of: PhantomData,
     }
 }

@@ -1,0 +1,10 @@
+// An aggregate is a struct with named fields.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[aggregate]
+struct Foo(String);
+
+fn main() {}

@@ -1,0 +1,18 @@
+// A verb is upper-case.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[derive(Default)]
+struct Foos;
+
+#[command_service]
+impl Foos {
+    #[enroute::rest::command("/foos", "post")]
+    async fn create(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn main() {}

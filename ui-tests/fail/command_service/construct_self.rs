@@ -1,0 +1,23 @@
+// A constructor makes the service.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[derive(Default)]
+struct Foos;
+
+#[command_service]
+impl Foos {
+    #[construct]
+    async fn new(&self) -> Result<Self> {
+        Ok(Self)
+    }
+
+    #[enroute::broker::command("CreateFoo")]
+    async fn create(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn main() {}

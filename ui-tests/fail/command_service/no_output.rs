@@ -1,0 +1,16 @@
+// A handler returns a `Result`.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[derive(Default)]
+struct Foos;
+
+#[command_service]
+impl Foos {
+    #[enroute::broker::command("CreateFoo")]
+    async fn create(&self) {}
+}
+
+fn main() {}

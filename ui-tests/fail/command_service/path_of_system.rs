@@ -1,0 +1,18 @@
+// `/system` belongs to minos.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[derive(Default)]
+struct Foos;
+
+#[command_service]
+impl Foos {
+    #[enroute::rest::command("/system/foos", "POST")]
+    async fn create(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+// Each variant has a text.
+#![allow(unused)]
+use minos::prelude::*;
+
+#[error_model]
+enum Refused {
+    #[error(status = 409)]
+    Taken,
+}
+
+fn main() {}

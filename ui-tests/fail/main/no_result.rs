@@ -1,0 +1,6 @@
+// `main` returns a `Result`.
+#![allow(unused)]
+use minos::prelude::*;
+
+#[minos::main]
+async fn main() {}

@@ -1,0 +1,8 @@
+// `main` is async.
+#![allow(unused)]
+use minos::prelude::*;
+
+#[minos::main]
+fn main() -> Result<()> {
+    Ok(())
+}

@@ -1,0 +1,8 @@
+// A model is a struct or an enum.
+#![allow(unused)]
+use minos::prelude::*;
+
+#[model]
+fn not_data() {}
+
+fn main() {}

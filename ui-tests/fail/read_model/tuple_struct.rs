@@ -1,0 +1,8 @@
+// A read model is a struct with named fields.
+#![allow(unused)]
+use minos::prelude::*;
+
+#[read_model]
+struct FooView(Uuid);
+
+fn main() {}

@@ -1,0 +1,29 @@
+// The pivot is never undone.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[contract]
+struct DeleteFoo {
+    id: Uuid,
+}
+
+#[model]
+struct Order {
+    id: Uuid,
+}
+
+#[saga]
+impl Order {
+    #[step(pivot, compensate = restore)]
+    fn delete(&self) -> DeleteFoo {
+        DeleteFoo { id: self.id }
+    }
+
+    async fn restore(&mut self, cx: &Context) {
+        self.id = cx.new_uuid();
+    }
+}
+
+fn main() {}

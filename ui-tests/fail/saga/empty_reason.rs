@@ -1,0 +1,25 @@
+// A reason says something.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[contract]
+struct DeleteFoo {
+    id: Uuid,
+}
+
+#[model]
+struct Order {
+    id: Uuid,
+}
+
+#[saga]
+impl Order {
+    #[step(no_compensation = "")]
+    fn delete(&self) -> DeleteFoo {
+        DeleteFoo { id: self.id }
+    }
+}
+
+fn main() {}

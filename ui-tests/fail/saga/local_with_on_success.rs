@@ -1,0 +1,22 @@
+// Nobody answers a local step.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[model]
+struct Order {
+    id: Uuid,
+}
+
+#[saga]
+impl Order {
+    #[step(on_success = done)]
+    async fn prepare(&mut self, cx: &Context) {
+        self.id = cx.new_uuid();
+    }
+
+    fn done(&mut self) {}
+}
+
+fn main() {}

@@ -1,0 +1,38 @@
+// A saga in a saga will come, and says so.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[contract]
+struct DeleteFoo {
+    id: Uuid,
+}
+
+#[model]
+struct Order {
+    id: Uuid,
+}
+
+#[saga]
+impl Order {
+    #[step(ignore_reply = "its end is all that counts")]
+    fn refund(&self) -> Refund {
+        Refund { id: self.id }
+    }
+}
+
+#[model]
+struct Refund {
+    id: Uuid,
+}
+
+#[saga]
+impl Refund {
+    #[step]
+    fn delete(&self) -> DeleteFoo {
+        DeleteFoo { id: self.id }
+    }
+}
+
+fn main() {}

@@ -1,0 +1,25 @@
+// A key that will come says so.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[contract]
+struct DeleteFoo {
+    id: Uuid,
+}
+
+#[model]
+struct Order {
+    id: Uuid,
+}
+
+#[saga]
+impl Order {
+    #[step(parallel = deletes)]
+    fn delete(&self) -> DeleteFoo {
+        DeleteFoo { id: self.id }
+    }
+}
+
+fn main() {}
