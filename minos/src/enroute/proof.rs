@@ -75,7 +75,9 @@ pub trait IsEvent: Contract {}
 ///
 /// The promises are parameters of their own, so that a type which is no contract is one error and not four.
 #[derive(Debug)]
-pub struct Terms<C, R, E>(PhantomData<fn() -> (C, R, E)>);
+pub struct Terms<C, R, E>(Promised<C, R, E>);
+
+type Promised<C, R, E> = PhantomData<fn() -> (C, R, E)>;
 
 /// The terms of a command, if `name` is its name.
 #[must_use]
@@ -110,6 +112,10 @@ impl<C, R, E> Terms<C, R, E> {
 
     /// The handler answers the contract's reply, and refuses with its error.
     #[must_use]
+    #[allow(
+        clippy::extra_unused_type_parameters,
+        reason = "its bounds are the question"
+    )]
     pub const fn answers<O: Outcome<Ok: Answers<R>, Err: Refuses<E>>>(self) -> Self {
         self
     }

@@ -55,8 +55,10 @@ pub enum SendsSaga {}
 pub struct Sent<T, K, R, E> {
     /// Encodes it.
     pub send: fn(&T) -> Result<Outgoing>,
-    of: PhantomData<fn() -> (K, R, E)>,
+    of: Promised<K, R, E>,
 }
+
+type Promised<K, R, E> = PhantomData<fn() -> (K, R, E)>;
 
 /// What a step sends.
 #[must_use]
