@@ -102,7 +102,14 @@ pub(crate) async fn submit(core: &Arc<Core>, finished: Finished) -> store::Resul
         // The slots are held until the unit is durable.
         let _held = held;
         match sql {
-            Some(sql) => sql.commit(unit).await,
+            // The user's rows are gone with the transaction: the unit alone must not be submitted again.
+            Some(sql) => {
+                let outcome = sql.commit(unit).await;
+                if let Err(e @ store::Error::OutcomeUnknown(_)) = &outcome {
+                    give_up(&owner, e);
+                }
+                outcome
+            }
             None => commit(&owner, unit).await,
         }
     });
@@ -121,8 +128,7 @@ async fn commit(core: &Core, unit: UnitOfWork) -> store::Result<()> {
             Err(e @ store::Error::OutcomeUnknown(_)) => {
                 tries += 1;
                 if tries > core.limits.resubmits {
-                    error!(unit = %unit.id, error = %e, "the outcome of a commit stays unknown");
-                    core.fatal.send_replace(Some(format!("{}: {e}", core.name)));
+                    give_up(core, &e);
                     return Err(e);
                 }
                 warn!(unit = %unit.id, tries, error = %e, "the outcome of a commit is unknown; submitting it again");
@@ -131,6 +137,12 @@ async fn commit(core: &Core, unit: UnitOfWork) -> store::Result<()> {
             outcome => return outcome,
         }
     }
+}
+
+/// The service ends: nobody knows what its store has.
+fn give_up(core: &Core, e: &store::Error) {
+    error!(service = core.name, error = %e, "the outcome of a commit stays unknown");
+    core.fatal.send_replace(Some(format!("{}: {e}", core.name)));
 }
 
 /// From about a millisecond, doubled per attempt up to about 250.

@@ -14,7 +14,6 @@ use crate::{
     error::Result,
     health::Health,
     message::Message,
-    store::Cursor,
 };
 
 /// How many events are read at once.
@@ -57,15 +56,9 @@ impl Follower {
             if store.move_cursor(&name, cursor, last).await? {
                 cursor.position = last;
             } else {
-                // Another instance follows too. Marks keep effects single; it is enough that one moves on.
-                cursor = store.cursor(&name).await.map(|now| Cursor {
-                    fence: cursor.fence,
-                    ..now
-                })?;
-                if store.cursor(&name).await?.fence != cursor.fence {
-                    stop.sleep(POLL).await;
-                    cursor = store.take_cursor(&name).await?;
-                }
+                // Another instance follows too. Marks keep effects single; taking turns keeps both going.
+                stop.sleep(POLL).await;
+                cursor = store.take_cursor(&name).await?;
             }
         }
         Ok(())

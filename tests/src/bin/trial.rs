@@ -16,6 +16,7 @@ use std::{
 use minos::{
     Builder, Error, Result, Service,
     config::Config,
+    error::Kind,
     testing::{Moment, ObservedBroker, ObservedStore, Observer},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -106,6 +107,11 @@ async fn main() -> Result<()> {
         .map(|name| format!("{name}={}", running.url(name).unwrap_or_default()))
         .collect();
     println!("ready {}", urls.join(" "));
-    term.recv().await;
-    running.stop().await
+    tokio::select! {
+        _ = term.recv() => running.stop().await,
+        why = running.failed() => {
+            running.stop().await?;
+            Err(Error::new(Kind::OutcomeUnknown, why))
+        }
+    }
 }

@@ -8,6 +8,8 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
+const TRIAL: &str = env!("CARGO_BIN_EXE_trial");
+
 /// A process that runs services, killed when dropped.
 pub(crate) struct Services {
     process: Child,
@@ -25,8 +27,29 @@ pub(crate) enum Start {
 impl Services {
     /// Starts services on the files of a folder; `fuse` is the moment at which they die (zero: never).
     pub(crate) async fn start(folder: &Path, services: &str, fuse: u32) -> Result<Start> {
+        Self::spawn(Command::new(TRIAL), folder, services, fuse).await
+    }
+
+    /// Starts services whose files cannot grow beyond so many KiB: the disk is full.
+    pub(crate) async fn on_a_full_disk(folder: &Path, services: &str, kib: u32) -> Result<Self> {
+        // Bash counts in KiB; without the trap the signal would end the process before the error is seen.
+        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec '{TRIAL}'");
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &script]);
+        match Self::spawn(shell, folder, services, 0).await? {
+            Start::Ready(services) => Ok(*services),
+            Start::Crashed(line) => Err(format!("the services did not start: {line}").into()),
+        }
+    }
+
+    async fn spawn(
+        mut command: Command,
+        folder: &Path,
+        services: &str,
+        fuse: u32,
+    ) -> Result<Start> {
         let at = folder.display();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_trial"))
+        let mut process = command
             .env("TRIAL_SERVICES", services)
             .env("TRIAL_FUSE", fuse.to_string())
             .env(
