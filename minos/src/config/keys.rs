@@ -159,7 +159,8 @@ fn level(settings: &mut Settings, value: &Value) -> Parsed<()> {
     let Value::Text(text) = value else {
         return Err(EXAMPLE.to_owned());
     };
-    if text.trim().is_empty() || EnvFilter::try_new(text).is_err() {
+    // Directives are ASCII; the filter's own parser panics on some others.
+    if text.trim().is_empty() || !text.is_ascii() || EnvFilter::try_new(text).is_err() {
         return Err(EXAMPLE.to_owned());
     }
     settings.log.level.clone_from(text);
