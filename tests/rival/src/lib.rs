@@ -17,3 +17,20 @@ impl Rival {
         Ok(())
     }
 }
+
+mod again {
+    //! Another block with the name of the first.
+
+    use minos::prelude::*;
+
+    #[derive(Debug, Default)]
+    struct Rival;
+
+    #[command_service]
+    impl Rival {
+        #[enroute::broker::command("Again")]
+        async fn again(&self) -> Result<()> {
+            Ok(())
+        }
+    }
+}

@@ -55,3 +55,11 @@ async fn the_generated_wiring_test_says_the_same() {
         .to_string();
     assert!(said.contains(FIRST) && said.contains(SECOND), "{said}");
 }
+
+#[test]
+fn two_blocks_of_one_name_are_refused_with_both_places() {
+    let problems = wiring_problems(&[minos_tests_rival::service()]);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let twins = "two blocks of `rival` are called `Rival`: at tests/rival/src/lib.rs:";
+    assert!(problems[0].starts_with(twins), "{problems:?}");
+}
