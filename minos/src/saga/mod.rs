@@ -23,7 +23,7 @@ pub mod private {
     pub use super::{
         flow::{LocalEnd, local, send},
         proof::{
-            IntoVerdict, NeedsNoUndo, NotNested, NothingToRead, Reads, ReadsError, Sends,
+            IntoVerdict, NeedsNoUndo, NotNested, NothingToRead, Reader, Reads, ReadsError, Sends,
             SendsCommand, SendsQuery, SendsSaga, Sent, nested, sent, verdict,
         },
     };

@@ -55,7 +55,7 @@ pub enum SendsSaga {}
 pub struct Sent<T, K, R, E> {
     /// Encodes it.
     pub send: fn(&T) -> Result<Outgoing>,
-    of: PhantomData<fn() -> (K, R, E)>,
+    of: PhantomData<(K, R, E)>,
 }
 
 /// What a step sends.
