@@ -7,7 +7,7 @@ tokio::task_local! {
     static CHECK_ONLY: ();
 }
 
-/// Runs a future in which [`is_check_only`] holds: `minos::run` checks the wiring and returns.
+/// Runs a future that is a dry run: `minos::run` checks the wiring and returns.
 ///
 /// # Errors
 /// The future's.

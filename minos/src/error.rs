@@ -165,6 +165,16 @@ impl Failure {
         &self.0.message
     }
 
+    /// What everybody may read of it; the rest is for the log.
+    #[must_use]
+    pub fn public(&self) -> String {
+        if self.kind().is_public() {
+            self.to_string()
+        } else {
+            "internal error".to_owned()
+        }
+    }
+
     /// The place in the input, as a JSON pointer.
     #[must_use]
     pub fn pointer(&self) -> Option<&str> {

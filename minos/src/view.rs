@@ -11,6 +11,9 @@ use crate::{
 };
 
 /// A row of a view. `#[read_model]` writes it.
+///
+/// Events of one aggregate come in order, those of several run beside each other, and what is read of a row is not
+/// guarded. So let a row belong to one aggregate; a sum over many is a search over their rows.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a read model",
     label = "not a read model",

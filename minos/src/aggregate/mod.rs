@@ -77,8 +77,8 @@ pub trait Aggregate: Subject + PartialEq {
 
     /// Looks for aggregates: `Foo::find(cx, Foo::fields().bar.eq("x")).order_by(..).limit(10).await?`.
     ///
-    /// What this unit of work staged is seen. The answer is not guarded: an aggregate that somebody else creates
-    /// meanwhile is missed. For uniqueness mark the field `#[unique]`.
+    /// What this unit of work staged is seen. What is found is guarded like any read; what is not found is not: an
+    /// aggregate that somebody else creates meanwhile is missed. For uniqueness mark the field `#[unique]`.
     fn find(cx: &Context, filter: Filter<Self>) -> FindAggregates<'_, Self> {
         FindAggregates::new(cx, filter)
     }

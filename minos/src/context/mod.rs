@@ -288,19 +288,30 @@ impl Context {
 
     /// Looks for aggregates, with what this unit of work staged.
     pub(crate) async fn find_tracked(&self, find: &Find) -> Result<Vec<(Uuid, Snapshot)>> {
-        let staged_any = self.staged().touches(&find.of);
-        if !staged_any {
-            let found = self.core.store.find(find).await?;
-            return Ok(self.staged().found(find, found, false));
-        }
-        // What is staged may enter or leave the answer: take enough to cut it to size afterwards.
-        let wide = Find {
-            limit: u32::MAX,
-            offset: 0,
-            ..find.clone()
+        let changed = u32::try_from(self.staged().changed(&find.of)).unwrap_or(u32::MAX);
+        // What is staged may leave the answer: take enough to fill it, and cut it to size afterwards.
+        let limit = match changed {
+            0 => find.limit,
+            n => find.offset.saturating_add(find.limit).saturating_add(n),
         };
-        let found = self.core.store.find(&wide).await?;
-        Ok(self.staged().found(find, found, true))
+        let offset = if changed == 0 { find.offset } else { 0 };
+        let found = self
+            .core
+            .store
+            .find(&Find {
+                limit,
+                offset,
+                ..find.clone()
+            })
+            .await?;
+        if changed == 0 {
+            let whole = Find {
+                offset: 0,
+                ..find.clone()
+            };
+            return Ok(self.staged().found(&whole, found));
+        }
+        Ok(self.staged().found(find, found))
     }
 
     /// Waits for the aggregate's slot, so that handlers of one hot aggregate queue instead of colliding.

@@ -55,7 +55,7 @@ where
     S: FnMut(&mut UnitOfWork, &Answer) -> bool + Send,
 {
     let mut touched: Vec<StreamId> = Vec::new();
-    let mut attempt = 0;
+    let (mut attempt, mut claimed) = (0, false);
     loop {
         let cx = Context::new(core, job.role, job.origin.clone(), attempt);
         cx.queue_all(&touched).await;
@@ -82,8 +82,11 @@ where
         }
         match submit(core, finished).await {
             Ok(()) => return Ok(answer),
+            // A value that is taken stays taken: one more run lets the handler find its holder and say so.
+            Err(e @ store::Error::Claimed { .. }) if claimed => return Err(e),
             Err(e) if e.is_conflict() && attempt + 1 < core.limits.reruns => {
                 attempt += 1;
+                claimed |= matches!(e, store::Error::Claimed { .. });
                 tokio::time::sleep(jitter(core, attempt)).await;
             }
             Err(e) => return Err(e),
@@ -102,7 +105,14 @@ pub(crate) async fn submit(core: &Arc<Core>, finished: Finished) -> store::Resul
         // The slots are held until the unit is durable.
         let _held = held;
         match sql {
-            Some(sql) => sql.commit(unit).await,
+            // The user's rows are gone with the transaction: the unit alone must not be submitted again.
+            Some(sql) => {
+                let outcome = sql.commit(unit).await;
+                if let Err(e @ store::Error::OutcomeUnknown(_)) = &outcome {
+                    give_up(&owner, e);
+                }
+                outcome
+            }
             None => commit(&owner, unit).await,
         }
     });
@@ -118,12 +128,16 @@ async fn commit(core: &Core, unit: UnitOfWork) -> store::Result<()> {
     let mut tries = 0;
     loop {
         match core.store.commit(unit.clone()).await {
-            Err(e @ store::Error::OutcomeUnknown(_)) => {
+            // Once unknown, a store that is away says nothing about the first try.
+            Err(
+                e @ (store::Error::OutcomeUnknown(_)
+                | store::Error::Unavailable(_)
+                | store::Error::Backend(_)),
+            ) if tries > 0 || matches!(e, store::Error::OutcomeUnknown(_)) => {
                 tries += 1;
                 if tries > core.limits.resubmits {
-                    error!(unit = %unit.id, error = %e, "the outcome of a commit stays unknown");
-                    core.fatal.send_replace(Some(format!("{}: {e}", core.name)));
-                    return Err(e);
+                    give_up(core, &e);
+                    return Err(store::Error::OutcomeUnknown(Box::new(e)));
                 }
                 warn!(unit = %unit.id, tries, error = %e, "the outcome of a commit is unknown; submitting it again");
                 tokio::time::sleep(jitter(core, tries)).await;
@@ -131,6 +145,12 @@ async fn commit(core: &Core, unit: UnitOfWork) -> store::Result<()> {
             outcome => return outcome,
         }
     }
+}
+
+/// The service ends: nobody knows what its store has.
+fn give_up(core: &Core, e: &store::Error) {
+    error!(service = core.name, error = %e, "the outcome of a commit stays unknown");
+    core.fatal.send_replace(Some(format!("{}: {e}", core.name)));
 }
 
 /// From about a millisecond, doubled per attempt up to about 250.

@@ -76,50 +76,50 @@ impl Staged {
         tracked.now.clone()
     }
 
-    /// Whether something of this kind was read or staged.
-    pub(crate) fn touches(&self, aggregate: &str) -> bool {
-        self.aggregates.keys().any(|s| s.aggregate == aggregate)
+    /// How many aggregates of this kind have staged events.
+    pub(crate) fn changed(&self, aggregate: &str) -> usize {
+        let changed = |(stream, tracked): &(&StreamId, &Tracked)| {
+            stream.aggregate == aggregate && !tracked.events.is_empty()
+        };
+        self.aggregates.iter().filter(changed).count()
     }
 
-    /// The answer to a search: what was found, as this unit of work sees it.
-    ///
-    /// With `recheck` what is staged may enter or leave, and the answer is ordered and cut again.
-    pub(crate) fn found(
-        &mut self,
-        find: &Find,
-        found: Vec<(Uuid, Head)>,
-        recheck: bool,
-    ) -> Vec<(Uuid, Snapshot)> {
-        let mut all: Vec<(Uuid, Snapshot)> = Vec::with_capacity(found.len());
+    /// The answer to a search: what was found, as this unit of work sees it. What is staged may enter or leave, so
+    /// the answer is ordered and cut again. What remains is guarded like any read.
+    pub(crate) fn found(&mut self, find: &Find, found: Vec<(Uuid, Head)>) -> Vec<(Uuid, Snapshot)> {
+        let mut all: BTreeMap<Uuid, (Snapshot, Option<Head>)> = BTreeMap::new();
         for (id, head) in found {
-            let stream = StreamId::new(find.of.clone(), id);
-            if let Some(now) = self.loaded(&stream, Some(head)) {
-                all.push((id, now));
+            all.insert(id, (head.clone().into(), Some(head)));
+        }
+        for (stream, tracked) in self
+            .aggregates
+            .iter()
+            .filter(|(s, _)| s.aggregate == find.of)
+        {
+            match &tracked.now {
+                Some(now) if all.contains_key(&stream.id) || !tracked.events.is_empty() => {
+                    all.insert(stream.id, (now.clone(), None));
+                }
+                _ => {}
             }
         }
-        if !recheck {
-            return all;
-        }
-        for (stream, tracked) in &self.aggregates {
-            let missing = stream.aggregate == find.of && all.iter().all(|(id, _)| *id != stream.id);
-            if let (true, Some(now)) = (missing, &tracked.now) {
-                all.push((stream.id, now.clone()));
-            }
-        }
-        let mut rows: Vec<(Uuid, serde_json::Value, Snapshot)> = all
+        let mut rows: Vec<(Uuid, serde_json::Value, Snapshot, Option<Head>)> = all
             .into_iter()
-            .filter_map(|(id, now)| {
+            .filter_map(|(id, (now, head))| {
                 let row = now.state.as_ref()?.decode::<serde_json::Value>().ok()?;
-                find.condition.holds(&row).then_some((id, row, now))
+                find.condition.holds(&row).then_some((id, row, now, head))
             })
             .collect();
         rows.sort_by(|a, b| find.compare((&a.0, &a.1), (&b.0, &b.1)));
         let (skip, take) = (find.offset as usize, find.limit as usize);
-        rows.into_iter()
-            .skip(skip)
-            .take(take)
-            .map(|(id, _, now)| (id, now))
-            .collect()
+        let rows = rows.into_iter().skip(skip).take(take);
+        rows.map(|(id, _, now, head)| {
+            if let Some(head) = head {
+                self.loaded(&StreamId::new(find.of.clone(), id), Some(head));
+            }
+            (id, now)
+        })
+        .collect()
     }
 
     /// Stages an event of an aggregate that the caller saw at `version`.

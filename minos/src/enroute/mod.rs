@@ -10,7 +10,7 @@ pub use self::{
     answer::{Accepted, Answer, Outcome, Refusal, Refused, Reply, Response},
     registry::{Resources, Service, ServiceName, wiring_problems},
     request::{Content, FromRaw, Raw, Request},
-    route::{At, Door, Role, Route, RouteInfo},
+    route::{At, Call, Door, Role, Route, RouteInfo},
 };
 pub(crate) use self::{registry::Handlers, route::BoxFuture};
 #[doc(hidden)]

@@ -275,6 +275,18 @@ pub fn wiring_problems(services: &[Service]) -> Vec<String> {
                 service.name
             ));
         }
+        let mut blocks: BTreeMap<&str, Option<At>> = BTreeMap::new();
+        for entry in &service.entries {
+            let at = (entry.routes)().first().map(|r| r.at);
+            match (blocks.insert(entry.name, at), at) {
+                (Some(Some(first)), Some(at)) => problems.push(format!(
+                    "two blocks of `{}` are called `{}`: at {first} and at {at}; what a block has read is kept by \
+                     its name, so give each its own",
+                    service.name, entry.name
+                )),
+                _ => {}
+            }
+        }
         for route in service.routes() {
             let Some(claim) = claim(service.name, &route.door) else {
                 continue;

@@ -22,59 +22,69 @@ use crate::{
 /// How many deliveries are unfinished at most; then the broker is not asked for more.
 const WINDOW: usize = 512;
 
-/// Consumes one service's topics.
+/// Consumes topics for a service: its requests, or the foreign events of one impl block. An impl block is a group
+/// of its own, so that one that is new reads from the beginning.
 #[derive(Debug, Clone)]
 pub(crate) struct Consumer {
     pub(crate) handler: Handler,
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) health: Arc<Health>,
     pub(crate) name: String,
+    /// Its members share the messages; another group gets them all again.
+    pub(crate) group: String,
     pub(crate) topics: Vec<String>,
     pub(crate) concurrency: usize,
 }
 
-/// The topics of a service: its commands and queries, the events of other services, the replies to its sagas.
-pub(crate) fn topics(
-    service: &str,
-    handlers: &[Handlers],
-    own: &BTreeSet<&'static str>,
-    has_sagas: bool,
-) -> Vec<String> {
-    let read = |door: &Door| match door {
+/// What a service is asked: its commands and queries, and the replies to its sagas.
+pub(crate) fn requests(service: &str, handlers: &[Handlers], has_sagas: bool) -> Vec<String> {
+    let topic = |door: &Door| match door {
         Door::Command { topic } | Door::Query { topic } => Some((*topic).to_owned()),
-        Door::Event { topic, .. } if !own.contains(topic) => Some((*topic).to_owned()),
         Door::Event { .. } | Door::Http { .. } => None,
     };
     let routes = handlers.iter().flat_map(|h| &h.routes);
-    let mut topics: BTreeSet<String> = routes.filter_map(|r| read(&r.door)).collect();
+    let mut topics: BTreeSet<String> = routes.filter_map(|r| topic(&r.door)).collect();
     if has_sagas {
         topics.insert(replies_topic(service));
     }
     topics.into_iter().collect()
 }
 
+/// What an impl block is told by other services: the events that are not in the own log.
+pub(crate) fn foreign(handlers: &Handlers, own: &BTreeSet<&'static str>) -> Vec<String> {
+    let topic = |door: &Door| match door {
+        Door::Event { topic, .. } if !own.contains(topic) => Some((*topic).to_owned()),
+        _ => None,
+    };
+    let topics: BTreeSet<String> = handlers
+        .routes
+        .iter()
+        .filter_map(|r| topic(&r.door))
+        .collect();
+    topics.into_iter().collect()
+}
+
 impl Consumer {
     pub(crate) async fn run(self, stop: Stop) -> Result<()> {
         self.broker.ensure_topics(&self.topics).await?;
-        let mut subscription = self
-            .broker
-            .subscribe(&self.handler.core.name, &self.topics)
-            .await?;
+        let mut subscription = self.broker.subscribe(&self.group, &self.topics).await?;
         self.health.up(&self.name);
         let mut keyed: Keyed<Delivery> = Keyed::new(self.concurrency);
         let mut offsets = Offsets::default();
         let (done_tx, mut done_rx) = tokio::sync::mpsc::unbounded_channel::<Origin>();
         let service = Arc::new(self.clone());
         loop {
-            keyed.start(|delivery| {
-                let (service, done) = (service.clone(), done_tx.clone());
-                async move {
-                    service.deliver(&delivery).await?;
-                    // The receiver lives as long as this loop.
-                    let _ = done.send(delivery.origin);
-                    Ok(())
-                }
-            });
+            if !stop.stopped() {
+                keyed.start(|delivery| {
+                    let (service, done) = (service.clone(), done_tx.clone());
+                    async move {
+                        service.deliver(&delivery).await?;
+                        // The receiver lives as long as this loop.
+                        let _ = done.send(delivery.origin);
+                        Ok(())
+                    }
+                });
+            }
             while let Ok(origin) = done_rx.try_recv() {
                 offsets.done(&origin);
             }
@@ -83,7 +93,7 @@ impl Consumer {
                 subscription.commit(&committable).await?;
             }
             let room = WINDOW.saturating_sub(keyed.len());
-            if stop.stopped() && keyed.is_idle() {
+            if stop.stopped() && !keyed.is_running() {
                 return Ok(());
             }
             tokio::select! {

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use uuid::Uuid;
+
 use super::{
     Stop,
     consumer::subscribes,
@@ -13,8 +15,9 @@ use crate::{
     enroute::{Handlers, Role},
     error::Result,
     health::Health,
-    message::Message,
-    store::Cursor,
+    message::{Message, Outcome, Status},
+    payload::Payload,
+    store::{self, InboxMark, Position, UnitOfWork},
 };
 
 /// How many events are read at once.
@@ -37,12 +40,13 @@ impl Follower {
         let store = self.handler.core.store.clone();
         let mut changes = store.changes();
         let name = format!("follow:{}", self.handlers.name);
+        let begin = self.begin().await?;
         let mut cursor = store.take_cursor(&name).await?;
-        if cursor.fence == 1 && self.handlers.role == Role::Command {
-            // A reaction begins now, not at the first event ever.
-            let now = store.last_position().await?;
-            if store.move_cursor(&name, cursor, now).await? {
-                cursor.position = now;
+        while cursor.position < begin {
+            if store.move_cursor(&name, cursor, begin).await? {
+                cursor.position = begin;
+            } else {
+                cursor = store.take_cursor(&name).await?;
             }
         }
         self.health.up(&self.name);
@@ -53,43 +57,76 @@ impl Follower {
                 wait(&mut changes, &stop, POLL).await;
                 continue;
             };
-            self.deliver(events.into_iter().map(message)).await?;
+            if !self.deliver(events.into_iter().map(message), &stop).await? {
+                // Stopped on the way: the rest comes after the restart.
+                return Ok(());
+            }
             if store.move_cursor(&name, cursor, last).await? {
                 cursor.position = last;
             } else {
-                // Another instance follows too. Marks keep effects single; it is enough that one moves on.
-                cursor = store.cursor(&name).await.map(|now| Cursor {
-                    fence: cursor.fence,
-                    ..now
-                })?;
-                if store.cursor(&name).await?.fence != cursor.fence {
-                    stop.sleep(POLL).await;
-                    cursor = store.take_cursor(&name).await?;
-                }
+                // Another instance follows too. Marks keep effects single; taking turns keeps both going.
+                stop.sleep(POLL).await;
+                cursor = store.take_cursor(&name).await?;
             }
         }
         Ok(())
     }
 
-    /// Handles a batch: the events of one aggregate in order, several aggregates at once.
-    async fn deliver(&self, events: impl Iterator<Item = Message>) -> Result<()> {
+    /// Where it begins: a view at the first event ever, a reaction at the last one when it was first started. One
+    /// commit decides that for all instances and restarts.
+    async fn begin(&self) -> Result<Position> {
+        if self.handlers.role == Role::Query {
+            return Ok(Position::START);
+        }
+        let (core, consumer) = (&self.handler.core, "begin".to_owned());
+        let message = Uuid::new_v5(&Uuid::NAMESPACE_OID, self.handlers.name.as_bytes());
+        let mut outcome = core.store.inbox(&consumer, message).await?.flatten();
+        if outcome.is_none() {
+            let Position { epoch, xid, row } = core.store.last_position().await?;
+            let now = Outcome {
+                status: Status::Done,
+                payload: Payload::encode(&(epoch, xid, row))?,
+            };
+            let mut unit = UnitOfWork::new(core.clock.new_uuid(), core.clock.now());
+            unit.inbox = Some(InboxMark {
+                consumer,
+                message,
+                outcome: Some(now.clone()),
+            });
+            outcome = match core.store.commit(unit).await {
+                Err(store::Error::Duplicate { outcome, .. }) => outcome,
+                done => done.map(|()| Some(now))?,
+            };
+        }
+        let (epoch, xid, row) = outcome.map_or(Ok((0, 0, 0)), |o| o.payload.decode())?;
+        Ok(Position { epoch, xid, row })
+    }
+
+    /// Handles a batch: the events of one aggregate in order, several aggregates at once. `false` if stopped before
+    /// its end.
+    async fn deliver(&self, events: impl Iterator<Item = Message>, stop: &Stop) -> Result<bool> {
         let mut keyed: Keyed<Message> = Keyed::new(self.concurrency);
         for event in events.filter(|e| subscribes(&self.handlers, e)) {
             keyed.push(format!("{}/{}", event.topic, event.key), event);
         }
         let follower = Arc::new(self.clone());
         while !keyed.is_idle() {
-            keyed.start(|event| {
-                let follower = follower.clone();
-                async move {
-                    follower
-                        .handler
-                        .event(&follower.handlers, &event, true)
-                        .await
-                }
-            });
+            if stop.stopped() && !keyed.is_running() {
+                return Ok(false);
+            }
+            if !stop.stopped() {
+                keyed.start(|event| {
+                    let follower = follower.clone();
+                    async move {
+                        follower
+                            .handler
+                            .event(&follower.handlers, &event, true)
+                            .await
+                    }
+                });
+            }
             keyed.finished().await?;
         }
-        Ok(())
+        Ok(true)
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tracing::{info, warn};
 
-use super::backoff;
+use super::{Stop, backoff};
 use crate::{
     aggregate::EventMeta,
     context::{Call, Context, Core, Job, Origin, Work, run},
@@ -29,6 +29,7 @@ pub(crate) struct Handler {
     pub(crate) core: Arc<Core>,
     pub(crate) handlers: Arc<Vec<Handlers>>,
     pub(crate) retries: Retries,
+    pub(crate) stop: Stop,
 }
 
 impl Handler {
@@ -40,7 +41,7 @@ impl Handler {
     pub(crate) async fn request(&self, message: &Message) -> Result<()> {
         let Some((handlers, route)) = self.find(message) else {
             return self
-                .park(&self.core.name, message, "nobody here handles it", 0, &[])
+                .give_up(message, "nobody here handles it", "nobody handles it", 0)
                 .await;
         };
         match message.kind {
@@ -94,14 +95,20 @@ impl Handler {
                 break failure;
             }
         };
-        let text = failure.to_string();
+        self.give_up(message, &failure.to_string(), &failure.public(), attempt)
+            .await
+    }
+
+    /// Parks a command and answers that it failed.
+    async fn give_up(&self, message: &Message, why: &str, told: &str, attempts: u32) -> Result<()> {
+        warn!(message = %message.id, name = message.name, why, "a command is parked");
         let outcome = Outcome {
             status: Status::Failed,
-            payload: Payload::encode(&public(&failure))?,
+            payload: Payload::encode(told)?,
         };
         let mut unit = self.unit();
         unit.dead_letters
-            .push(self.letter(&self.core.name, message, &text, attempt));
+            .push(self.letter(&self.core.name, message, why, attempts));
         self.seal(&mut unit, message, outcome);
         match self.core.store.commit(unit).await {
             Err(store::Error::Duplicate { outcome, .. }) => {
@@ -129,8 +136,11 @@ impl Handler {
             self.retries.first,
             self.retries.most,
         );
-        tokio::time::sleep(pause).await;
-        Ok(true)
+        if self.stop.sleep(pause).await {
+            return Ok(true);
+        }
+        // It comes again after the restart.
+        Err(Error::new(Kind::Unavailable, "the service stops"))
     }
 
     async fn query(&self, handlers: &Handlers, route: usize, message: &Message) -> Result<()> {
@@ -138,7 +148,7 @@ impl Handler {
         let seal = |unit: &mut UnitOfWork, answer: &Answer| {
             let outcome = outcome(answer).unwrap_or_else(|| {
                 let text = match answer {
-                    Answer::Failed(failure) => public(failure),
+                    Answer::Failed(failure) => failure.public(),
                     Answer::Done { .. } | Answer::Refused(_) => String::new(),
                 };
                 let payload = Payload::encode(&text).unwrap_or_else(|_| Payload::null());
@@ -154,18 +164,27 @@ impl Handler {
             role: Role::Query,
             origin: origin(message),
         };
-        run(
-            &self.core,
-            job,
-            &Call {
-                handlers,
-                route,
-                raw: &raw,
-            },
-            seal,
-        )
-        .await?;
-        Ok(())
+        let call = Call {
+            handlers,
+            route,
+            raw: &raw,
+        };
+        let Err(e) = run(&self.core, job, &call, seal).await else {
+            return Ok(());
+        };
+        // What the question itself cannot have is a failed answer, not a message that comes for ever.
+        let failure = Error::from(e).into_failure();
+        if matches!(failure.kind(), Kind::Unavailable | Kind::OutcomeUnknown) {
+            self.core.store.health().await?;
+        }
+        warn!(message = %message.id, name = message.name, error = ?failure, "a query failed");
+        let outcome = Outcome {
+            status: Status::Failed,
+            payload: Payload::encode(&failure.public())?,
+        };
+        let mut unit = self.unit();
+        unit.outbox.extend(self.reply(message, &outcome));
+        Ok(self.core.store.commit(unit).await?)
     }
 
     /// Calls a command off, unless it ran: then its outcome is told.
@@ -218,24 +237,24 @@ impl Handler {
             reached,
         };
         let from_the_middle = mark.is_none() && (complete || handlers.role == Role::Command);
-        if reached.version > seen + 1 && !from_the_middle {
+        let next = reached.version == seen + 1 || from_the_middle;
+        // Over a gap the mark stays: what is missing may still come, and then queues too.
+        let marks = if next {
+            std::slice::from_ref(&step)
+        } else {
+            &[]
+        };
+        if self.core.store.is_parked(consumer, &message.key).await? {
+            let why = "it queues behind a parked event";
+            return self.park(consumer, message, why, 0, marks).await;
+        }
+        if !next {
             let why = format!(
                 "versions {}..{} of {stream} are missing",
                 seen + 1,
                 reached.version
             );
-            return self.park(consumer, message, &why, 0, &[step]).await;
-        }
-        if self.core.store.is_parked(consumer, &message.key).await? {
-            return self
-                .park(
-                    consumer,
-                    message,
-                    "it queues behind a parked event",
-                    0,
-                    &[step],
-                )
-                .await;
+            return self.park(consumer, message, &why, 0, marks).await;
         }
         self.run_event(handlers, message, Seal::Mark(step)).await
     }
@@ -531,14 +550,5 @@ fn outcome(answer: &Answer) -> Option<Outcome> {
             payload: refused.body.clone(),
         }),
         Answer::Failed(_) => None,
-    }
-}
-
-/// What another service may know of a failure.
-fn public(failure: &Failure) -> String {
-    if failure.kind().is_public() {
-        failure.to_string()
-    } else {
-        "internal error".to_owned()
     }
 }

@@ -34,6 +34,11 @@ impl<T: Send + 'static> Keyed<T> {
         self.running.is_empty() && self.ready.is_empty()
     }
 
+    /// Whether a piece runs.
+    pub(crate) fn is_running(&self) -> bool {
+        !self.running.is_empty()
+    }
+
     /// How many pieces are not finished.
     pub(crate) fn len(&self) -> usize {
         self.waiting.values().map(VecDeque::len).sum::<usize>()

@@ -11,7 +11,7 @@ mod supervise;
 mod tests;
 
 pub(crate) use self::{
-    consumer::{Consumer, topics},
+    consumer::{Consumer, foreign, requests},
     follower::Follower,
     handle::{Handler, Retries},
     relay::Relay,

@@ -5,23 +5,29 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
-use tracing::warn;
+use tokio::{sync::watch, time::Instant};
+use tracing::{error, warn};
 
 use super::Stop;
 use crate::{
-    broker::Broker,
+    broker::{self, Broker},
     context::Core,
     error::Result,
     health::Health,
     message::{Headers, Kind, Message},
-    store::{Cursor, Position, StoredEvent},
+    store::{self, Cursor, DeadLetter, InboxMark, Position, StoredEvent, UnitOfWork},
 };
 
 /// How many messages are published at once.
 const BATCH: u32 = 512;
 /// How often the store is asked when nobody says that it changed (another process may have written).
 const POLL: Duration = Duration::from_millis(200);
+
+/// How often a cursor moves at most: its commit would compete with those of the handlers. What was published since
+/// is published again after a crash.
+const LAZINESS: Duration = Duration::from_millis(100);
+/// How long another instance's cursor may stand still, while something waits, before it is taken over.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Publishes one service's events and outgoing messages.
 #[derive(Debug, Clone)]
@@ -47,55 +53,81 @@ impl Source {
     }
 }
 
+/// How far one source is published.
+#[derive(Debug)]
+struct Tail {
+    source: Source,
+    /// As it is stored, with the fence of this instance.
+    cursor: Cursor,
+    /// Everything up to here is published.
+    sent: Position,
+    moved_at: Instant,
+    /// Where another instance's cursor stands, and since when.
+    foreign: Option<(Cursor, Instant)>,
+}
+
 impl Relay {
     pub(crate) async fn run(self, stop: Stop) -> Result<()> {
         let mut changes = self.core.store.changes();
         let mut topics = BTreeSet::new();
-        let mut events = self.core.store.take_cursor(Source::Events.cursor()).await?;
-        let mut outbox = self.core.store.take_cursor(Source::Outbox.cursor()).await?;
+        let mut outbox = self.take(Source::Outbox).await?;
+        let mut events = self.take(Source::Events).await?;
         self.health.up(&self.name);
         loop {
             // What is there when the stop comes is still published: the loop ends only when nothing is left.
             let stopped = stop.stopped();
             changes.mark_unchanged();
-            let some = self.step(Source::Outbox, &mut outbox, &mut topics).await?;
-            let more = self.step(Source::Events, &mut events, &mut topics).await?;
+            let some = self.step(&mut outbox, &mut topics).await?;
+            let more = self.step(&mut events, &mut topics).await?;
             if some || more {
                 continue;
+            }
+            for tail in [&mut outbox, &mut events] {
+                if stopped || tail.moved_at.elapsed() >= LAZINESS {
+                    self.settle(tail).await?;
+                }
             }
             if stopped {
                 return Ok(());
             }
-            wait(&mut changes, &stop, POLL).await;
+            let behind = [&outbox, &events]
+                .iter()
+                .any(|t| t.sent != t.cursor.position);
+            wait(&mut changes, &stop, if behind { LAZINESS } else { POLL }).await;
         }
     }
 
-    /// Publishes the next batch; `false` if there is none.
-    async fn step(
-        &self,
-        source: Source,
-        cursor: &mut Cursor,
-        topics: &mut BTreeSet<String>,
-    ) -> Result<bool> {
+    async fn take(&self, source: Source) -> Result<Tail> {
+        let cursor = self.core.store.take_cursor(source.cursor()).await?;
+        Ok(Tail {
+            source,
+            cursor,
+            sent: cursor.position,
+            moved_at: Instant::now(),
+            foreign: None,
+        })
+    }
+
+    /// Publishes the next batch; `false` if there is none, or if another instance does it.
+    async fn step(&self, tail: &mut Tail, topics: &mut BTreeSet<String>) -> Result<bool> {
         let store = &self.core.store;
-        let (last, messages) = match source {
+        let rows: Vec<(Position, Message)> = match tail.source {
             Source::Events => {
-                let events = store.events(cursor.position, BATCH).await?;
-                (
-                    events.last().map(|e| e.position),
-                    events.into_iter().map(message).collect::<Vec<_>>(),
-                )
-            }
-            Source::Outbox => {
-                let (positions, messages): (Vec<Position>, Vec<_>) = store
-                    .outbox(cursor.position, BATCH)
-                    .await?
+                let events = store.events(tail.sent, BATCH).await?;
+                events
                     .into_iter()
-                    .unzip();
-                (positions.last().copied(), messages)
+                    .map(|e| (e.position, message(e)))
+                    .collect()
             }
+            Source::Outbox => store.outbox(tail.sent, BATCH).await?,
         };
-        let Some(last) = last else { return Ok(false) };
+        let Some(last) = rows.last().map(|(position, _)| *position) else {
+            return Ok(false);
+        };
+        if !self.holds(tail).await? {
+            return Ok(false);
+        }
+        let messages: Vec<Message> = rows.into_iter().map(|(_, message)| message).collect();
         let new: BTreeSet<String> = messages
             .iter()
             .map(|m| &m.topic)
@@ -108,29 +140,99 @@ impl Relay {
                 .await?;
             topics.extend(new);
         }
-        self.broker.publish(&messages).await?;
-        if store.move_cursor(source.cursor(), *cursor, last).await? {
-            cursor.position = last;
-            if matches!(source, Source::Outbox) {
-                store.trim_outbox(last).await?;
-            }
-        } else {
-            // Another instance took over. It publishes; this one becomes the holder again if that one stops.
-            warn!(
-                cursor = source.cursor(),
-                "another instance relays; taking over if it stops"
-            );
-            let seen = store.cursor(source.cursor()).await?;
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            *cursor = match store.cursor(source.cursor()).await? {
-                now if now == seen => store.take_cursor(source.cursor()).await?,
-                now => Cursor {
-                    position: now.position,
-                    ..*cursor
-                },
-            };
+        match self.broker.publish(&messages).await {
+            Err(broker::Error::TooLarge { .. }) => self.publish_each(&messages).await?,
+            published => published?,
+        }
+        tail.sent = last;
+        if tail.moved_at.elapsed() >= LAZINESS {
+            self.settle(tail).await?;
         }
         Ok(true)
+    }
+
+    /// Whether this instance is the one that publishes; takes over from one that stands still.
+    async fn holds(&self, tail: &mut Tail) -> Result<bool> {
+        let stored = self.core.store.cursor(tail.source.cursor()).await?;
+        if stored.fence == tail.cursor.fence {
+            tail.foreign = None;
+            return Ok(true);
+        }
+        tail.sent = stored.position;
+        match tail.foreign {
+            Some((seen, since)) if seen == stored => {
+                if since.elapsed() >= PATIENCE {
+                    warn!(
+                        cursor = tail.source.cursor(),
+                        "another instance stands still; taking over"
+                    );
+                    *tail = self.take(tail.source).await?;
+                }
+            }
+            _ => tail.foreign = Some((stored, Instant::now())),
+        }
+        Ok(false)
+    }
+
+    /// Moves the stored cursor to what is published.
+    async fn settle(&self, tail: &mut Tail) -> Result<()> {
+        tail.moved_at = Instant::now();
+        if tail.sent == tail.cursor.position || tail.foreign.is_some() {
+            return Ok(());
+        }
+        let store = &self.core.store;
+        if store
+            .move_cursor(tail.source.cursor(), tail.cursor, tail.sent)
+            .await?
+        {
+            tail.cursor.position = tail.sent;
+            if matches!(tail.source, Source::Outbox) {
+                store.trim_outbox(tail.sent).await?;
+            }
+        } else {
+            // Another instance took over; `holds` finds out what it does.
+            tail.foreign = Some((tail.cursor, Instant::now()));
+        }
+        Ok(())
+    }
+
+    /// One after the other, because one is too large: that one is parked, the others go on.
+    async fn publish_each(&self, messages: &[Message]) -> Result<()> {
+        for message in messages {
+            match self.broker.publish(std::slice::from_ref(message)).await {
+                Err(e @ broker::Error::TooLarge { .. }) => {
+                    error!(message = %message.id, name = message.name, error = %e, "a message is parked");
+                    self.park(message, &e.to_string()).await?;
+                }
+                published => published?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn park(&self, message: &Message, why: &str) -> Result<()> {
+        let (store, clock) = (&self.core.store, &self.core.clock);
+        let mut unit = UnitOfWork::new(clock.new_uuid(), clock.now());
+        let consumer = "relay".to_owned();
+        unit.inbox = Some(InboxMark {
+            consumer: consumer.clone(),
+            message: message.id,
+            outcome: None,
+        });
+        unit.dead_letters.push(DeadLetter {
+            id: clock.new_uuid(),
+            consumer,
+            key: message.key.clone(),
+            message: message.clone(),
+            error: why.to_owned(),
+            attempts: 1,
+            at: clock.now(),
+        });
+        match store.commit(unit).await {
+            // It was parked before: the batch came again.
+            Err(store::Error::Duplicate { .. }) => Ok(()),
+            done => Ok(done?),
+        }
     }
 }
 

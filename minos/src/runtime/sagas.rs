@@ -1,12 +1,12 @@
 //! Moves sagas and timers when they are due, and sagas when they are answered.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 use tracing::{error, warn};
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     context::{Context, Core, Job, Origin, Work, run},
     enroute::{Answer, BoxFuture, Role},
-    error::{Failure, Kind, Result},
+    error::{Error, Failure, Kind, Result},
     health::Health,
     message::{Headers, Message, Outcome},
     payload::Payload,
@@ -35,6 +35,9 @@ const BATCH: u32 = 64;
 /// The longest pause between two looks: another process may have written.
 const POLL: Duration = Duration::from_millis(500);
 
+/// How long a saga that this service does not know is left to others before it is stuck.
+const ORPHANED: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
+
 /// Looks after what is due in one service.
 #[derive(Debug, Clone)]
 pub(crate) struct Due {
@@ -46,42 +49,39 @@ pub(crate) struct Due {
 
 impl Due {
     pub(crate) async fn run(self, stop: Stop) -> Result<()> {
-        let mut changes = self.core.store.changes();
-        let mut running: JoinSet<(Uuid, Result<()>)> = JoinSet::new();
-        let mut busy: HashSet<Uuid> = HashSet::new();
+        let store = self.core.store.clone();
+        let mut changes = store.changes();
+        let mut running: JoinSet<Result<()>> = JoinSet::new();
+        let mut busy: HashMap<task::Id, Uuid> = HashMap::new();
         self.health.up(&self.name);
         while !stop.stopped() {
             changes.mark_unchanged();
             let now = self.core.clock.now();
-            let fired = self.fire_timers().await?;
-            let mut started = false;
-            for row in self.core.store.due_sagas(now, BATCH).await? {
-                if busy.len() >= self.concurrency || !busy.insert(row.id) {
-                    continue;
+            let mut fired = false;
+            if store.next_due().await?.is_some_and(|at| at <= now) {
+                fired = self.fire_timers().await?;
+                for row in store.due_sagas(now, BATCH).await? {
+                    if busy.len() < self.concurrency && busy.values().all(|id| *id != row.id) {
+                        let (core, id) = (self.core.clone(), row.id);
+                        let task = running.spawn(async move { drive(&core, row).await });
+                        busy.insert(task.id(), id);
+                    }
                 }
-                started = true;
-                let core = self.core.clone();
-                running.spawn(async move { (row.id, drive(&core, row).await) });
             }
             let pause = self.pause(busy.is_empty()).await?;
             tokio::select! {
-                Some(finished) = running.join_next() => {
-                    match finished {
-                        Ok((id, outcome)) => {
-                            busy.remove(&id);
-                            if let Err(e) = outcome {
-                                error!(saga = %id, error = ?e, "a saga could not move; it is tried again");
-                                stop.sleep(Duration::from_millis(200)).await;
-                            }
-                        }
-                        // A panic inside a transition: which saga is unknown, so all may be tried again.
-                        Err(e) => {
-                            error!(error = %e, "a transition panicked");
-                            busy.clear();
-                        }
+                Some(finished) = running.join_next_with_id() => {
+                    let (task, outcome) = match finished {
+                        Ok(finished) => finished,
+                        Err(e) => (e.id(), Err(Error::other(e))),
+                    };
+                    let saga = busy.remove(&task);
+                    if let Err(e) = outcome {
+                        error!(?saga, error = ?e, "a saga could not move; it is tried again");
+                        stop.sleep(Duration::from_millis(200)).await;
                     }
                 }
-                () = wait(&mut changes, &stop, pause), if !started && !fired => {}
+                () = wait(&mut changes, &stop, pause), if !fired => {}
                 () = std::future::ready(()), if fired => {}
             }
         }
@@ -123,6 +123,13 @@ impl Due {
 /// Moves one saga that is due: its local step, or what the time means for it.
 async fn drive(core: &Arc<Core>, row: SagaRow) -> Result<()> {
     let Some(flow) = core.sagas.get(row.name.as_str()) else {
+        // During a rolling deploy an instance that knows it may be there already.
+        if row
+            .due_at
+            .is_some_and(|at| core.clock.now() - at < ORPHANED)
+        {
+            return Ok(());
+        }
         let why = format!("this service no longer has a saga `{}`", row.name);
         return settle(commit(core, machine::abandon(row, &why, core.clock.now()), None).await);
     };
@@ -183,7 +190,7 @@ impl LocalStep<'_> {
             .take()
             .unwrap_or_else(|| {
                 let text = match answer {
-                    Answer::Failed(failure) => failure.to_string(),
+                    Answer::Failed(failure) => failure.public(),
                     Answer::Done { .. } | Answer::Refused(_) => "the step did not run".to_owned(),
                 };
                 let end = StepEnd::Failed(Failure::new(Kind::Internal, text));
@@ -226,26 +233,28 @@ async fn local(
         }
         broken.is_none()
     };
-    let outcome = run(
-        core,
-        Job {
-            role: Role::Command,
-            origin,
-        },
-        &work,
-        seal,
-    )
-    .await;
-    match broken {
-        Some(e) => settle(
-            commit(
-                core,
-                machine::abandon(row, &e.to_string(), core.clock.now()),
-                None,
-            )
-            .await,
-        ),
-        None => settle(outcome.map(drop)),
+    let job = Job {
+        role: Role::Command,
+        origin,
+    };
+    let outcome = run(core, job, &work, seal).await;
+    if let Some(e) = broken {
+        let moved = machine::abandon(row, &e.to_string(), core.clock.now());
+        return settle(commit(core, moved, None).await);
+    }
+    match outcome {
+        Ok(_) | Err(store::Error::Moved { .. }) => Ok(()),
+        Err(e) => {
+            // The step cannot be committed. While the store is away nothing is given up.
+            core.store.health().await?;
+            let end = StepEnd::Failed(Error::from(e).into_failure());
+            let ran = LocalOutcome {
+                end,
+                state: saga.state.clone(),
+            };
+            let moved = machine::local(flow, row, ran, &env(core, None))?;
+            settle(commit(core, moved, None).await)
+        }
     }
 }
 

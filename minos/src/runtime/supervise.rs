@@ -120,6 +120,11 @@ impl Supervisor {
         });
     }
 
+    /// What tells its tasks to stop.
+    pub(crate) fn signal(&self) -> Stop {
+        self.stop.clone()
+    }
+
     /// Tells all tasks to stop.
     pub(crate) fn stop(&self) {
         self.stop.stop();

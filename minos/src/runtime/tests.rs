@@ -96,6 +96,7 @@ fn bench(doors: &[Door], role: Role, recorder: Recorder) -> Bench {
         core,
         handlers: Arc::new(vec![handlers]),
         retries,
+        stop: super::Stop::default(),
     };
     Bench {
         handler,
@@ -224,14 +225,17 @@ async fn a_gap_parks_the_rest_of_its_aggregate_and_no_other() {
     bench.event(&event(1, 1)).await;
     bench.event(&event(1, 3)).await;
     bench.event(&event(1, 4)).await;
+    // What was missing comes late: it queues too, nothing is thrown away.
+    bench.event(&event(1, 2)).await;
     bench.event(&event(2, 1)).await;
     assert_eq!(bench.calls(), v(&[1, 1]));
     let parked = bench.parked().await;
-    assert_eq!(parked.len(), 2, "{parked:?}");
+    assert_eq!(parked.len(), 3, "{parked:?}");
     assert!(
         parked[0].contains("versions 2..3 of Foo/00000000-0000-0000-0000-000000000001 are missing")
     );
     assert!(parked[1].contains("queues behind"));
+    assert!(parked[2].starts_with("{\"v\":2}"));
 }
 
 #[tokio::test]

@@ -1,6 +1,13 @@
 //! The steps of a saga as data, and the same with the saga's type forgotten.
 
-use std::{fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    marker::PhantomData,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{Saga, StepTarget, TargetKind, Verdict};
 use crate::{
@@ -291,7 +298,10 @@ impl<S: Saga> Flow for FlowOf<S> {
 
     fn request(&self, step: usize, undo: bool, state: &Payload) -> Result<Outgoing> {
         match Self::action(step, undo)? {
-            Action::Remote(send) => send(&decode::<S>(state)?),
+            Action::Remote(send) => {
+                let saga = decode::<S>(state)?;
+                guarded(|| send(&saga))
+            }
             Action::Local(_) => Err(wrong::<S>(step, "a local step sends nothing")),
         }
     }
@@ -306,7 +316,7 @@ impl<S: Saga> Flow for FlowOf<S> {
             return Ok((default, state.clone()));
         };
         let mut saga = decode::<S>(state)?;
-        let verdict = callback(&mut saga, &outcome.payload)?;
+        let verdict = guarded(|| callback(&mut saga, &outcome.payload))?;
         Ok((verdict, Payload::encode(&saga)?))
     }
 
@@ -329,6 +339,12 @@ impl<S: Saga> Flow for FlowOf<S> {
             })
         })
     }
+}
+
+/// A method of the saga that panics is a failure of this saga and of nothing else.
+fn guarded<T>(method: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(method))
+        .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "a method of the saga panicked")))
 }
 
 fn decode<S: Model>(state: &Payload) -> Result<S> {

@@ -12,6 +12,9 @@ use crate::{
     error::{Failure, Kind, Result},
 };
 
+/// The largest message, in bytes.
+const LIMIT: usize = 4 * 1024 * 1024;
+
 pub(super) async fn open(
     path: &Path,
     settings: &config::Broker,
@@ -20,6 +23,8 @@ pub(super) async fn open(
     let options = Options::default()
         .partitions(settings.partitions)
         .lease(settings.lease)
+        // Above the largest body of a request with its envelope, unless somebody raised that.
+        .limit(LIMIT)
         .clock(clock.clone());
     let broker = local::Broker::open(path, options).await.map_err(|e| {
         let text = format!(

@@ -64,11 +64,14 @@ pub async fn run(services: impl IntoIterator<Item = Service>) -> Result<()> {
     }
     let config = Config::load()?;
     crate::log::init(&config);
-    // From here on a signal stops in order, also while starting.
-    let told = told_to_stop()?;
-    let running = Builder::new(services).config(config).start().await?;
+    // From here on a signal ends the process in order, also while starting: what is not ready yet holds nothing.
+    let mut told = std::pin::pin!(told_to_stop()?);
+    let running = tokio::select! {
+        running = Builder::new(services).config(config).start() => running?,
+        () = &mut told => return Ok(()),
+    };
     let fatal = tokio::select! {
-        () = told => None,
+        () = &mut told => None,
         why = running.failed() => Some(why),
     };
     let stopped = running.stop().await;

@@ -14,7 +14,7 @@ use crate::{
     enroute::{self, Handlers, Service},
     error::Result,
     health::Health,
-    runtime::{Consumer, Due, Follower, Handler, Relay, Retries, Supervisor, topics},
+    runtime::{Consumer, Due, Follower, Handler, Relay, Retries, Supervisor, foreign, requests},
     store::Store,
 };
 
@@ -119,7 +119,9 @@ async fn one(
         fatal: fatal.clone(),
     });
     let handlers: Arc<Vec<Handlers>> = Arc::new(service.build().await?);
+    let mut workers = Supervisor::new(health.clone(), clock.clone());
     let handler = Handler {
+        stop: workers.signal(),
         core: core.clone(),
         handlers: handlers.clone(),
         retries: Retries {
@@ -140,20 +142,34 @@ async fn one(
     };
     relay.spawn("relay", move |stop| task.clone().run(stop));
 
-    let mut workers = Supervisor::new(health.clone(), clock.clone());
-    let topics = topics(name, &handlers, &own, !service.sagas().is_empty());
-    if !topics.is_empty() {
-        let name = "consumer";
-        let (handler, broker, health) = (handler.clone(), broker.clone(), health.clone());
-        let task = Consumer {
-            handler,
-            broker,
-            health,
-            name: name.to_owned(),
-            topics,
-            concurrency,
+    let consumer = |name: &str, group: String, handler: Handler, topics: Vec<String>| Consumer {
+        handler,
+        broker: broker.clone(),
+        health: health.clone(),
+        name: name.to_owned(),
+        group,
+        topics,
+        concurrency,
+    };
+    let mut consumers = vec![consumer(
+        "consumer",
+        name.to_owned(),
+        handler.clone(),
+        requests(name, &handlers, !service.sagas().is_empty()),
+    )];
+    for block in handlers.iter() {
+        let alone = Handler {
+            handlers: Arc::new(vec![block.clone()]),
+            ..handler.clone()
         };
-        workers.spawn(name, move |stop| task.clone().run(stop));
+        let (task, group) = (
+            format!("consumer {}", block.name),
+            format!("{name}/{}", block.name),
+        );
+        consumers.push(consumer(&task, group, alone, foreign(block, &own)));
+    }
+    for task in consumers.into_iter().filter(|c| !c.topics.is_empty()) {
+        workers.spawn(&task.name.clone(), move |stop| task.clone().run(stop));
     }
     for block in handlers.iter().filter(|h| follows(h, &own)) {
         let name = format!("follower {}", block.name);

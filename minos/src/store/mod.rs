@@ -242,10 +242,7 @@ impl Error {
     /// Whether running the handler again on fresh state may help.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        matches!(
-            self,
-            Error::Conflict { .. } | Error::Claimed { .. } | Error::Moved { .. }
-        )
+        matches!(self, Error::Conflict { .. } | Error::Claimed { .. })
     }
 }
 

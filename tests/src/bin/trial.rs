@@ -16,6 +16,7 @@ use std::{
 use minos::{
     Builder, Error, Result, Service,
     config::Config,
+    error::Kind,
     testing::{Moment, ObservedBroker, ObservedStore, Observer},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -47,8 +48,9 @@ impl Fuse {
             _ => "something".to_owned(),
         };
         println!("crash {n} {side} {what}");
-        let killed = Command::new("kill")
-            .args(["-9", &std::process::id().to_string()])
+        // The shell has a `kill` of its own; the program is missing on a small system.
+        let killed = Command::new("sh")
+            .args(["-c", &format!("kill -9 {}", std::process::id())])
             .status();
         // The signal ends the process here; nothing after the moment may run.
         drop(killed);
@@ -105,6 +107,11 @@ async fn main() -> Result<()> {
         .map(|name| format!("{name}={}", running.url(name).unwrap_or_default()))
         .collect();
     println!("ready {}", urls.join(" "));
-    term.recv().await;
-    running.stop().await
+    tokio::select! {
+        _ = term.recv() => running.stop().await,
+        why = running.failed() => {
+            running.stop().await?;
+            Err(Error::new(Kind::OutcomeUnknown, why))
+        }
+    }
 }

@@ -8,25 +8,48 @@ use tokio::{
     process::{Child, ChildStdout, Command},
 };
 
+const TRIAL: &str = env!("CARGO_BIN_EXE_trial");
+
 /// A process that runs services, killed when dropped.
-pub struct Services {
+pub(crate) struct Services {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
     urls: BTreeMap<String, String>,
 }
 
 /// How a start went.
-pub enum Start {
-    Ready(Services),
+pub(crate) enum Start {
+    Ready(Box<Services>),
     /// The fuse blew while starting; the line says where.
     Crashed(String),
 }
 
 impl Services {
     /// Starts services on the files of a folder; `fuse` is the moment at which they die (zero: never).
-    pub async fn start(folder: &Path, services: &str, fuse: u32) -> Result<Start> {
+    pub(crate) async fn start(folder: &Path, services: &str, fuse: u32) -> Result<Start> {
+        Self::spawn(Command::new(TRIAL), folder, services, fuse).await
+    }
+
+    /// Starts services whose files cannot grow beyond so many KiB: the disk is full.
+    pub(crate) async fn on_a_full_disk(folder: &Path, services: &str, kib: u32) -> Result<Self> {
+        // Bash counts in KiB; without the trap the signal would end the process before the error is seen.
+        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec '{TRIAL}'");
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &script]);
+        match Self::spawn(shell, folder, services, 0).await? {
+            Start::Ready(services) => Ok(*services),
+            Start::Crashed(line) => Err(format!("the services did not start: {line}").into()),
+        }
+    }
+
+    async fn spawn(
+        mut command: Command,
+        folder: &Path,
+        services: &str,
+        fuse: u32,
+    ) -> Result<Start> {
         let at = folder.display();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_trial"))
+        let mut process = command
             .env("TRIAL_SERVICES", services)
             .env("TRIAL_FUSE", fuse.to_string())
             .env(
@@ -55,13 +78,13 @@ impl Services {
             .filter_map(|pair| pair.split_once('='))
             .map(|(name, url)| (name.to_owned(), url.to_owned()))
             .collect();
-        Ok(Start::Ready(services))
+        Ok(Start::Ready(Box::new(services)))
     }
 
     /// Starts services that do not crash.
-    pub async fn running(folder: &Path, services: &str) -> Result<Self> {
+    pub(crate) async fn running(folder: &Path, services: &str) -> Result<Self> {
         match Self::start(folder, services, 0).await? {
-            Start::Ready(services) => Ok(services),
+            Start::Ready(services) => Ok(*services),
             Start::Crashed(line) => Err(format!("the services did not start: {line}").into()),
         }
     }
@@ -74,30 +97,30 @@ impl Services {
             .unwrap_or_else(|| "the process ended without a word".to_owned()))
     }
 
-    pub fn client(&self, service: &str) -> Client {
+    pub(crate) fn client(&self, service: &str) -> Client {
         Client::new(self.urls.get(service).cloned().unwrap_or_default())
     }
 
     /// Waits until the fuse blows; answers where.
-    pub async fn crashed(mut self) -> Result<String> {
+    pub(crate) async fn crashed(mut self) -> Result<String> {
         let line = self.line().await?;
         self.process.wait().await?;
         Ok(line)
     }
 
     /// Sends a signal by its name, such as `TERM`.
-    pub async fn signal(&self, name: &str) -> Result<()> {
+    pub(crate) async fn signal(&self, name: &str) -> Result<()> {
         let id = self.process.id().ok_or("the process has ended")?;
-        Command::new("kill")
-            .arg(format!("-{name}"))
-            .arg(id.to_string())
+        // The shell has a `kill` of its own; the program is missing on a small system.
+        Command::new("sh")
+            .args(["-c", &format!("kill -{name} {id}")])
             .status()
             .await?;
         Ok(())
     }
 
     /// Waits for the end; answers the exit code, or nothing if a signal ended it.
-    pub async fn wait(&mut self) -> Result<Option<i32>> {
+    pub(crate) async fn wait(&mut self) -> Result<Option<i32>> {
         let status = tokio::time::timeout(Duration::from_secs(30), self.process.wait()).await??;
         Ok(status.code())
     }

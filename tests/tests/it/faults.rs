@@ -38,7 +38,7 @@ impl Scenario<'_> {
     async fn services(&mut self) -> Result<&mut Services> {
         while self.services.is_none() {
             match Services::start(self.folder, "foo,foobar", self.fuse).await? {
-                Start::Ready(services) => self.services = Some(services),
+                Start::Ready(services) => self.services = Some(*services),
                 Start::Crashed(line) => self.crashed(line)?,
             }
         }

@@ -5,7 +5,7 @@ use minos::{Builder, Running, config::Config};
 use serde_json::json;
 
 /// The trial service on files in this folder.
-pub async fn trial(folder: &std::path::Path) -> Result<(Running, Client)> {
+pub(crate) async fn trial(folder: &std::path::Path) -> Result<(Running, Client)> {
     let at = folder.display();
     let config = Config::default()
         .set("database.url", &format!("sqlite://{at}/{{service}}.db"))?

@@ -3,6 +3,7 @@
 mod child;
 mod faults;
 mod hot;
+mod instances;
 mod stop;
 mod units;
 mod wiring;

@@ -72,3 +72,39 @@ async fn sigterm_under_load_loses_nothing_that_was_acknowledged() -> Result<()> 
     assert_eq!(value, Some(acknowledged.into()));
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_takes_no_more_ends_the_service_and_keeps_what_was_acknowledged() -> Result<()>
+{
+    let folder = tempfile::tempdir()?;
+    let mut services = Services::on_a_full_disk(folder.path(), "trial", 1024).await?;
+    let client = services.client("trial");
+    let mut acknowledged = Vec::new();
+    let refused = loop {
+        let name = format!("{} {}", acknowledged.len(), "n".repeat(4000));
+        match client.post("/counters", &json!({ "name": name })).await {
+            Ok(answer) if answer.status == 200 => acknowledged.push(answer.text("uuid").to_owned()),
+            other => break other,
+        }
+        assert!(acknowledged.len() < 10_000, "the disk is never full");
+    };
+    if let Ok(answer) = &refused {
+        assert!(answer.status >= 500, "{answer}");
+    }
+    assert_eq!(services.wait().await?, Some(1));
+
+    let services = Services::running(folder.path(), "trial").await?;
+    let client = services.client("trial");
+    for uuid in &acknowledged {
+        let counter = client.get(&format!("/counters/{uuid}")).await?;
+        assert_eq!(
+            counter.status, 200,
+            "an acknowledged counter is gone: {counter}"
+        );
+    }
+    println!(
+        "{} acknowledged before the disk was full, all there",
+        acknowledged.len()
+    );
+    Ok(())
+}

@@ -6,7 +6,7 @@ use examples_client::Result;
 use minos::{
     Running,
     error::Kind,
-    store::{Find, Position, SagaFilter, Store},
+    store::{Find, Position, SagaFilter},
 };
 use serde_json::json;
 

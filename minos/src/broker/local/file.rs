@@ -122,11 +122,15 @@ impl File {
 
     /// Makes the tables in an empty file; answers whose file it is then, and its version.
     async fn prepare(&self, connection: &mut SqliteConnection) -> sqlx::Result<(i64, i64)> {
-        let found = marks(connection).await?;
-        if found != (0, 0) {
-            return Ok(found);
-        }
         let mut retry = self.retry();
+        loop {
+            match marks(connection).await {
+                Ok(found) if found == (APPLICATION, VERSION) => return Ok(found),
+                // The two marks are read one after the other: only under the lock they belong together.
+                Ok(_) => break,
+                Err(e) => retry.after(e).await?,
+            }
+        }
         let mut unit = loop {
             match connection.begin_with("BEGIN IMMEDIATE").await {
                 Ok(unit) => break unit,

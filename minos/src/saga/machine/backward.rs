@@ -4,10 +4,7 @@ use super::{Machine, PERSISTENCE, TIMEOUT, plain};
 use crate::{
     message,
     payload::Payload,
-    saga::{
-        flow::Compensation,
-        run::{Execution, Status, StepStatus, Trouble, Waiting},
-    },
+    saga::run::{Execution, Status, StepStatus, Trouble, Waiting},
 };
 
 impl Machine<'_> {
@@ -65,6 +62,17 @@ impl Machine<'_> {
         if self.past_pivot(from + 1) {
             return self.stuck(why);
         }
+        let done = self
+            .run
+            .steps
+            .iter()
+            .filter(|s| s.status == StepStatus::Done);
+        let gone = done
+            .map(|s| s.name.clone())
+            .find(|name| self.index(name).is_none());
+        if let Some(name) = gone {
+            return self.unknown_step(&name);
+        }
         self.run.error.get_or_insert(why);
         self.row.status = Status::Compensating.as_str().to_owned();
         for index in (0..=from).rev() {
@@ -103,18 +111,7 @@ impl Machine<'_> {
         if before + 1 >= PERSISTENCE {
             return self.stuck(why.clone());
         }
-        let step = self.steps[index];
-        if step.compensation == Some(Compensation::Local) {
-            return self.execute(index, true, before + 1);
-        }
-        // Wait before the next execution is sent: `due` sends it.
-        let pause = self.pause(before + 1);
-        if let Some(execution) = &mut self.run.execution {
-            execution.command = self.env.clock.new_uuid();
-            execution.before = before + 1;
-            execution.attempt = 0;
-        }
-        self.row.due_at = Some(self.env.now + pause);
+        self.execute(index, true, before + 1);
     }
 
     /// A compensation was not answered in time (or its pause is over): the same execution again.

@@ -53,9 +53,13 @@ impl Machine<'_> {
             changes: true,
             since: self.env.now,
         };
-        self.run.execution = Some(execution.clone());
-        if local {
+        if local || before > 0 {
+            // A repetition waits: `due` runs or sends it.
             self.row.due_at = Some(self.env.now + self.pause(before));
+            self.run.execution = Some(Execution {
+                attempt: u32::from(local),
+                ..execution
+            });
             return;
         }
         self.send(index, execution);
@@ -72,12 +76,12 @@ impl Machine<'_> {
                     step.name,
                     &format!("the message cannot be made: {e}"),
                 );
+                // Whether an earlier attempt ran is not known, or there is only forward: somebody must look.
+                if execution.undo || execution.attempt > 1 || self.past_pivot(index) {
+                    return self.stuck(why);
+                }
                 self.run.execution = None;
-                return if execution.undo {
-                    self.stuck(why)
-                } else {
-                    self.give_up(index, StepStatus::Failed, why)
-                };
+                return self.give_up(index, StepStatus::Failed, why);
             }
         };
         let kind = match outgoing.kind {
@@ -135,7 +139,8 @@ impl Machine<'_> {
                 return self.compensate(index, plain("failed", self.steps[index].name, &text));
             }
         };
-        let before = self.run.execution.as_ref().map_or(0, |e| e.before);
+        let execution = self.run.execution.as_ref();
+        let (before, changes) = execution.map_or((0, true), |e| (e.before, e.changes));
         match verdict {
             // A pivot that ran cannot be undone: forward.
             _ if resolved && self.past_pivot(index + 1) => self.done(index),
@@ -148,7 +153,8 @@ impl Machine<'_> {
                 self.compensate(index, why);
             }
             Verdict::Continue => self.done(index),
-            Verdict::Retry if before < self.steps[index].retry => {
+            // A command that ran must not run twice: only a question is asked again.
+            Verdict::Retry if !changes && before < self.steps[index].retry => {
                 self.execute(index, false, before + 1)
             }
             Verdict::Retry | Verdict::Compensate => {
@@ -215,7 +221,7 @@ impl Machine<'_> {
                 .run
                 .execution
                 .as_ref()
-                .map_or(0, |e| e.before.max(e.attempt - 1));
+                .map_or(0, |e| e.before.max(e.attempt.saturating_sub(1)));
             if before < PERSISTENCE {
                 if let Some(step) = self.run.step(self.steps[index].name) {
                     step.error = Some(why);

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::{
     flow::{Flow, LocalOutcome, StepEnd, StepInfo},
-    run::{Run, Status, StepStatus, Trouble, Waiting},
+    run::{Execution, Run, Status, StepStatus, Trouble, Waiting},
 };
 use crate::{
     clock::Clock,
@@ -169,7 +169,7 @@ pub(crate) fn local_step(flow: &dyn Flow, run: &Run, now: DateTime<Utc>) -> Opti
     (!late || past_pivot).then_some((index, execution.undo))
 }
 
-/// Names and kinds of the steps: a run that was started under another definition is looked at with care.
+/// Names and kinds of the steps, to be told when a run's step is no longer there.
 fn definition(steps: &[StepInfo]) -> String {
     let step = |s: &StepInfo| format!("{}{}", s.name, if s.local { ":local" } else { "" });
     steps.iter().map(step).collect::<Vec<_>>().join(",")
@@ -272,13 +272,22 @@ impl<'a> Machine<'a> {
             self.note("deadline", None);
             let why = plain("deadline", &execution.step, "the saga's deadline passed");
             return match execution.waiting {
-                Waiting::Reply if execution.changes => self.resolve(why),
+                Waiting::Reply if execution.changes && execution.attempt > 0 => self.resolve(why),
                 _ => self.give_up(index, StepStatus::Failed, why),
             };
         }
         match execution.waiting {
             Waiting::Local => self.row.due_at = Some(self.env.now),
             Waiting::Void => self.void_again(&execution),
+            Waiting::Reply if execution.attempt == 0 => {
+                self.send(
+                    index,
+                    Execution {
+                        attempt: 1,
+                        ..execution
+                    },
+                );
+            }
             Waiting::Reply => {
                 self.note("timed out", None);
                 if execution.attempt <= self.steps[index].retry || self.past_pivot(index) {
@@ -326,7 +335,7 @@ impl<'a> Machine<'a> {
                 error: refused.body.decode().ok(),
             },
             StepEnd::Failed(failure) => {
-                let text = failure.to_string();
+                let text = failure.public();
                 let why = plain("failed", &execution.step, &text);
                 let again = self.steps[index].retry.max(LOCAL_RETRIES);
                 let passing = failure.kind().is_retryable() && execution.attempt <= again;

@@ -84,26 +84,18 @@ pub(super) fn script(changes: &Changes<'_>, s: &mut Script<()>) {
     dead_letters(changes, s);
 }
 
-/// Filled-up rows have no first column.
+/// The rows that fill up a `VALUES` have no first column.
 const REAL: &str = " WHERE column1 IS NOT NULL";
-
-fn insert(columns: &str) -> String {
-    format!("INSERT INTO {columns} SELECT * FROM ")
-}
-
-fn or_update(conflict: &str, set: &[&str]) -> String {
-    let set: Vec<_> = set.iter().map(|c| format!("{c} = excluded.{c}")).collect();
-    let set = set.join(", ");
-    format!("{REAL} ON CONFLICT ({conflict}) DO UPDATE SET {set}")
-}
 
 fn streams(changes: &Changes<'_>, s: &mut Script<()>) {
     let writes: Vec<_> = changes.writes().collect();
     s.rows(
         (),
-        &insert("minos_heads"),
+        "INSERT INTO minos_heads SELECT * FROM ",
         7,
-        &or_update("aggregate, id", &["version", "tail", "state", "updated_at"]),
+        " WHERE column1 IS NOT NULL ON CONFLICT (aggregate, id) DO UPDATE SET \
+         version = excluded.version, tail = excluded.tail, state = excluded.state, \
+         updated_at = excluded.updated_at",
         &writes,
         |s, (unit, write)| {
             let at = unit.at.timestamp_micros();
@@ -129,7 +121,7 @@ fn streams(changes: &Changes<'_>, s: &mut Script<()>) {
         .collect();
     s.rows(
         (),
-        &insert("minos_events (id, aggregate, stream, version, name, payload, headers, at)"),
+        "INSERT INTO minos_events (id, aggregate, stream, version, name, payload, headers, at) SELECT * FROM ",
         8,
         REAL,
         &events,
@@ -150,7 +142,7 @@ fn consumers(changes: &Changes<'_>, s: &mut Script<()>) {
         .collect();
     s.rows(
         (),
-        &insert("minos_inbox"),
+        "INSERT INTO minos_inbox SELECT * FROM ",
         6,
         REAL,
         &inbox,
@@ -166,9 +158,10 @@ fn consumers(changes: &Changes<'_>, s: &mut Script<()>) {
         .collect();
     s.rows(
         (),
-        &insert("minos_marks"),
+        "INSERT INTO minos_marks SELECT * FROM ",
         6,
-        &or_update("consumer, aggregate, stream", &["version", "tail", "unit"]),
+        " WHERE column1 IS NOT NULL ON CONFLICT (consumer, aggregate, stream) DO UPDATE SET \
+         version = excluded.version, tail = excluded.tail, unit = excluded.unit",
         &marks,
         |s, (unit, mark)| {
             s.text(&mark.consumer);
@@ -181,9 +174,11 @@ fn consumers(changes: &Changes<'_>, s: &mut Script<()>) {
     cursors.sort_unstable_by_key(|(name, _)| **name);
     s.rows(
         (),
-        &insert("minos_cursors"),
+        "INSERT INTO minos_cursors SELECT * FROM ",
         5,
-        &or_update("name", &["epoch", "xid", "position", "fence"]),
+        " WHERE column1 IS NOT NULL ON CONFLICT (name) DO UPDATE SET \
+         epoch = excluded.epoch, xid = excluded.xid, position = excluded.position, \
+         fence = excluded.fence",
         &cursors,
         |s, (name, cursor)| {
             let at = cursor.position;
@@ -197,9 +192,16 @@ fn consumers(changes: &Changes<'_>, s: &mut Script<()>) {
         s.statement((), "DELETE FROM minos_units WHERE at < ?");
         s.bind(forgotten(last).timestamp_micros());
     }
-    s.rows((), &insert("minos_units"), 2, REAL, &traces, |s, unit| {
-        s.id(unit.id).bind(unit.at.timestamp_micros());
-    });
+    s.rows(
+        (),
+        "INSERT INTO minos_units SELECT * FROM ",
+        2,
+        REAL,
+        &traces,
+        |s, unit| {
+            s.id(unit.id).bind(unit.at.timestamp_micros());
+        },
+    );
 }
 
 fn outbox(changes: &Changes<'_>, s: &mut Script<()>) {
@@ -210,7 +212,7 @@ fn outbox(changes: &Changes<'_>, s: &mut Script<()>) {
     let messages: Vec<_> = changes.units.iter().flat_map(|u| &u.outbox).collect();
     s.rows(
         (),
-        &insert("minos_outbox (envelope, payload)"),
+        "INSERT INTO minos_outbox (envelope, payload) SELECT * FROM ",
         2,
         REAL,
         &messages,
@@ -222,12 +224,11 @@ fn sagas(changes: &Changes<'_>, s: &mut Script<()>) {
     let sagas: Vec<_> = changes.units.iter().flat_map(|u| &u.sagas).collect();
     s.rows(
         (),
-        &insert("minos_sagas"),
+        "INSERT INTO minos_sagas SELECT * FROM ",
         8,
-        &or_update(
-            "id",
-            &["name", "version", "status", "due_at", "updated_at", "body"],
-        ),
+        " WHERE column1 IS NOT NULL ON CONFLICT (id) DO UPDATE SET \
+         name = excluded.name, version = excluded.version, status = excluded.status, \
+         due_at = excluded.due_at, updated_at = excluded.updated_at, body = excluded.body",
         &sagas,
         |s, (saga, _)| {
             s.id(saga.id).text(&saga.name).number(saga.version);
@@ -247,7 +248,7 @@ fn sagas(changes: &Changes<'_>, s: &mut Script<()>) {
         .collect();
     s.rows(
         (),
-        &insert("minos_saga_history"),
+        "INSERT INTO minos_saga_history SELECT * FROM ",
         4,
         REAL,
         &entries,
@@ -263,26 +264,23 @@ fn timers(changes: &Changes<'_>, s: &mut Script<()>) {
         .filter(|(_, timer)| timer.is_none())
         .map(|(id, _)| *id)
         .collect();
-    delete_by_id(s, "minos_timers", &fired);
+    let delete = "DELETE FROM minos_timers WHERE id IN ";
+    s.rows((), delete, 1, "", &fired, |s, id| {
+        s.id(*id);
+    });
     let set: Vec<_> = changes.timers.values().flatten().collect();
     s.rows(
         (),
-        &insert("minos_timers"),
+        "INSERT INTO minos_timers SELECT * FROM ",
         4,
-        &or_update("id", &["due_at", "envelope", "payload"]),
+        " WHERE column1 IS NOT NULL ON CONFLICT (id) DO UPDATE SET \
+         due_at = excluded.due_at, envelope = excluded.envelope, payload = excluded.payload",
         &set,
         |s, timer| {
             s.id(timer.id).bind(timer.due_at.timestamp_micros());
             bind_message(s, &timer.message);
         },
     );
-}
-
-fn delete_by_id(s: &mut Script<()>, table: &str, ids: &[Uuid]) {
-    let delete = format!("DELETE FROM {table} WHERE id IN ");
-    s.rows((), &delete, 1, "", ids, |s, id| {
-        s.id(*id);
-    });
 }
 
 fn views(changes: &Changes<'_>, s: &mut Script<()>) {
@@ -302,9 +300,10 @@ fn views(changes: &Changes<'_>, s: &mut Script<()>) {
     let there: Vec<_> = all.filter_map(|(key, row)| Some((key, (*row)?))).collect();
     s.rows(
         (),
-        &insert("minos_views"),
+        "INSERT INTO minos_views SELECT * FROM ",
         3,
-        &or_update("view, key", &["body"]),
+        " WHERE column1 IS NOT NULL ON CONFLICT (view, key) DO UPDATE SET \
+         body = excluded.body",
         &there,
         |s, ((view, key), row)| {
             s.text(view).text(key).json(row);
@@ -332,9 +331,10 @@ fn claims(changes: &Changes<'_>, s: &mut Script<()>) {
         .collect();
     s.rows(
         (),
-        &insert("minos_claims"),
+        "INSERT INTO minos_claims SELECT * FROM ",
         4,
-        &or_update("aggregate, field, value", &["id"]),
+        " WHERE column1 IS NOT NULL ON CONFLICT (aggregate, field, value) DO UPDATE SET \
+         id = excluded.id",
         &held,
         |s, (key, holder)| {
             bind(s, key);
@@ -344,17 +344,18 @@ fn claims(changes: &Changes<'_>, s: &mut Script<()>) {
 }
 
 fn dead_letters(changes: &Changes<'_>, s: &mut Script<()>) {
-    delete_by_id(s, "minos_dead_letters", &changes.revived);
+    let delete = "DELETE FROM minos_dead_letters WHERE id IN ";
+    s.rows((), delete, 1, "", &changes.revived, |s, id| {
+        s.id(*id);
+    });
     s.rows(
         (),
-        &insert("minos_dead_letters (id, consumer, key, error, attempts, at, envelope, payload)"),
+        "INSERT INTO minos_dead_letters (id, consumer, key, error, attempts, at, envelope, payload) SELECT * FROM ",
         8,
-        &or_update(
-            "id",
-            &[
-                "consumer", "key", "error", "attempts", "at", "envelope", "payload",
-            ],
-        ),
+        " WHERE column1 IS NOT NULL ON CONFLICT (id) DO UPDATE SET \
+         consumer = excluded.consumer, key = excluded.key, error = excluded.error, \
+         attempts = excluded.attempts, at = excluded.at, envelope = excluded.envelope, \
+         payload = excluded.payload",
         &changes.dead_letters,
         |s, letter| {
             s.id(letter.id).text(&letter.consumer).text(&letter.key);

@@ -11,6 +11,7 @@ mod changes;
 mod fault;
 mod file;
 mod find;
+mod known;
 mod read;
 mod rows;
 mod schema;
@@ -265,8 +266,9 @@ impl super::Store for Store {
     }
 
     async fn close(&self) {
-        self.queue.send(Command::Close).await.ok();
+        let (done, finished) = oneshot::channel();
+        self.queue.send(Command::Close(done)).await.ok();
         self.readers.close().await;
-        self.queue.closed().await;
+        finished.await.ok();
     }
 }

@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 use sqlx::Row;
 use tokio::{
     sync::{Mutex, mpsc, oneshot, watch},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
 
 use super::{
@@ -31,8 +31,8 @@ pub(super) enum Command {
     Job(Job),
     /// Lend the connection to user SQL.
     Lend(oneshot::Sender<Result<Loan>>),
-    /// Finish what is queued and close the file.
-    Close,
+    /// Finish what is queued and close the file, then say so.
+    Close(oneshot::Sender<()>),
 }
 
 /// Work, and who waits for it.
@@ -76,19 +76,22 @@ impl Writer {
     }
 
     pub(super) async fn run(mut self) {
-        let mut next = None;
+        let mut polls = interval(self.options.poll);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut next, mut waiting) = (None, Vec::new());
         loop {
             let command = match next.take() {
-                Some(command) => command,
-                None => match timeout(self.options.poll, self.queue.recv()).await {
-                    Ok(Some(command)) => command,
-                    Ok(None) => break,
-                    Err(_) => {
+                Some(command) => Some(command),
+                None => tokio::select! {
+                    biased;
+                    command = self.queue.recv() => command,
+                    _ = polls.tick() => {
                         self.look().await;
                         continue;
                     }
                 },
             };
+            let Some(command) = command else { break };
             match command {
                 Command::Job(job) => {
                     if self.crowded {
@@ -101,13 +104,19 @@ impl Writer {
                     self.batch(jobs).await;
                 }
                 Command::Lend(borrower) => self.lend(borrower).await,
-                Command::Close => self.queue.close(),
+                Command::Close(done) => {
+                    self.queue.close();
+                    waiting.push(done);
+                }
             }
         }
         if let Some(mut connection) = self.connection.take() {
             // The log file of a closed database is empty, so that a copy of the one file is a backup.
             checkpoint(&mut connection).await.ok();
             sqlx::Connection::close(connection.sqlite).await.ok();
+        }
+        for done in waiting {
+            done.send(()).ok();
         }
     }
 

@@ -326,6 +326,9 @@ async fn what_was_submitted_is_finished_though_nobody_waits() {
         timeout(Duration::ZERO, commit).await.ok();
     }
     store.close().await;
+    let log = format!("{}-wal", file.path());
+    let left = std::fs::metadata(&log).map_or(0, |m| m.len());
+    assert_eq!(left, 0, "all is in the one file");
     assert!(matches!(
         store.commit(adding(&stream(), None, "x")).await,
         Err(Error::Unavailable(_))
