@@ -22,7 +22,11 @@ pub trait Model:
 }
 
 macro_rules! models {
-    ($($t:ty),* $(,)?) => { $(impl Model for $t {})* };
+    ($($t:ty),* $(,)?) => { $(
+        // Errors then list the user's models, not these.
+        #[diagnostic::do_not_recommend]
+        impl Model for $t {}
+    )* };
 }
 models! {
     bool, char, i8, i16, i32, i64, u8, u16, u32, u64, f32, f64, String, Uuid,

@@ -40,9 +40,11 @@ fn names(fields: &Fields) -> Vec<String> {
         .collect()
 }
 
-/// The variable of a field: `__0`, `__text`.
+/// What the variable of a field starts with.
+const BINDING: &str = "__field_";
+
 fn binding(name: &str) -> Ident {
-    format_ident!("__{name}", span = Span::call_site())
+    format_ident!("{BINDING}{name}", span = Span::call_site())
 }
 
 /// Puts the variables in the places of the fields.
@@ -61,7 +63,7 @@ fn rewrite(text: &LitStr, names: &[String], tuple: bool, diag: &mut Diagnostics)
         }
         let known = name.trim();
         if names.iter().any(|n| n == known) {
-            out.push_str("__");
+            out.push_str(BINDING);
             out.push_str(known);
             continue;
         }
@@ -112,11 +114,11 @@ mod tests {
     fn fields_become_variables() {
         assert_eq!(
             run("a {x:?} {{x}} {y:>8.2}", &["x", "y"]),
-            ("a {__x:?} {{x}} {__y:>8.2}".to_owned(), 0)
+            ("a {__field_x:?} {{x}} {__field_y:>8.2}".to_owned(), 0)
         );
         assert_eq!(
             run("{0} and {1:?}", &["0", "1"]),
-            ("{__0} and {__1:?}".to_owned(), 0)
+            ("{__field_0} and {__field_1:?}".to_owned(), 0)
         );
     }
 

@@ -83,11 +83,8 @@ pub(super) fn read(attr: &Attribute, tail: &str, diag: &mut Diagnostics) -> Opti
         }),
         Err(e) => {
             if diag.len() == before {
-                diag.error(
-                    e.span(),
-                    format_args!("cannot read this as `enroute::{name}(..)`: {e}"),
-                )
-                .help(format_args!("write `#[enroute::{name}({example})]`"));
+                diag.error(e.span(), e)
+                    .help(format_args!("write `#[enroute::{name}({example})]`"));
             }
             None
         }

@@ -16,8 +16,12 @@ pub(super) fn name(door: &Door, event: bool, span: Span) -> Option<Ident> {
     Some(Ident::new(&format!("handler_of_{text}"), span))
 }
 
-fn topic(name: &str) -> String {
-    let plain = name.replace(['.', '-'], "_");
+/// A name as a part of an identifier.
+pub(crate) fn topic(name: &str) -> String {
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_alphanumeric() { c } else { '_' })
+        .collect();
     // The dots and dashes are gone, and two names must stay two.
     let tail = if plain == name {
         String::new()

@@ -1,17 +1,18 @@
 //! From handlers to data: a list of routes, claims, and questions for rustc.
 
 use proc_macro2::{Ident, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{Type, parse_quote, spanned::Spanned as _};
 
 use super::{Construct, Door, Enroute, Handler, Input, Kind, Model, Service, claim};
-use crate::syntax::{asked, at, line};
+use crate::syntax::{asked, at, line, type_name};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let me = &model.self_ty;
     let mut routes = TokenStream::new();
     let mut claims = TokenStream::new();
     let mut questions = TokenStream::new();
+    let mut uses = TokenStream::new();
     for handler in &model.handlers {
         let cfgs = &handler.cfgs;
         for enroute in &handler.enroutes {
@@ -23,8 +24,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
                 let claim = quote_spanned!(at(enroute.span)=> const #claim: () = (););
                 claims.extend(quote!(#(#cfgs)* #claim));
             }
-            // The editor then knows the path, and rustc that it is used.
-            questions.extend(quote_spanned!(at(path.span())=> use #path as _;));
+            uses.extend(quote_spanned!(at(path.span())=> use #path as _;));
             if let Some(question) = question(handler, enroute) {
                 questions.extend(quote!(#(#cfgs)* #question));
             }
@@ -34,11 +34,14 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         Service::Command => quote!(Command),
         Service::Query => quote!(Query),
     };
-    let (name, construct) = (me.to_token_stream().to_string(), construct(model));
+    let (name, construct) = (type_name(me), construct(model));
     quote! {
         const _: () = {
             use ::minos::__private as __m;
             type __Crate = crate::__put_minos_service_in_lib_rs;
+            // The editor then knows the paths of the attributes, and rustc that they are used.
+            #[allow(unused_imports)]
+            const _: () = { #uses };
             #questions
             #[allow(non_upper_case_globals, dead_code)]
             impl __Crate { #claims }

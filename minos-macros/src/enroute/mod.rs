@@ -2,7 +2,7 @@
 
 mod attribute;
 mod check;
-mod claim;
+pub(crate) mod claim;
 mod effects;
 mod expand;
 mod parse;

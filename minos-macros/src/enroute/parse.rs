@@ -1,12 +1,12 @@
 //! From an impl block to handlers.
 
 use proc_macro2::Span;
-use syn::{Attribute, FnArg, ReceiverKind, Type, parse_quote, spanned::Spanned as _};
+use syn::{Attribute, FnArg, Type, spanned::Spanned as _};
 
 use super::{Construct, Enroute, Handler, Input, Model, Service, attribute, check, effects};
 use crate::{
     diag::Diagnostics,
-    syntax::{ImplBlock, Member, Method},
+    syntax::{ImplBlock, Member, Method, Receives, receives},
 };
 
 pub(super) fn parse(service: Service, block: &mut ImplBlock, diag: &mut Diagnostics) -> Model {
@@ -27,15 +27,12 @@ pub(super) fn parse(service: Service, block: &mut ImplBlock, diag: &mut Diagnost
         if let Some(at) = taken.construct {
             read_construct(&mut model, method, at, taken.any_enroute, diag);
         }
-        let handler = taken
-            .any_enroute
-            .then(|| read_handler(service, method, taken.enroutes, diag));
-        if let Some(handler) = handler.flatten() {
-            // A handler is async whether or not it awaits, and takes its request by value.
-            method.attrs.push(parse_quote! {
-                #[allow(clippy::unused_async, clippy::unused_self, clippy::needless_pass_by_value)]
-            });
-            model.handlers.push(handler);
+        if taken.any_enroute {
+            let handler = read_handler(service, method, taken.enroutes, diag);
+            model.handlers.extend(handler);
+        }
+        if taken.any_enroute || taken.construct.is_some() {
+            method.allow_our_form();
         }
     }
     if !any && diag.len() == before {
@@ -111,7 +108,7 @@ fn read_inputs(method: &Method, diag: &mut Diagnostics) -> (bool, Vec<Input>) {
         match arg {
             FnArg::Receiver(this) => {
                 receiver = true;
-                if !matches!(this.kind, ReceiverKind::Reference(_, _, None)) {
+                if receives(this) != Receives::Shared {
                     check::wrong_receiver(this, diag);
                 }
             }

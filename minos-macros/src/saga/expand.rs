@@ -5,7 +5,8 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Type, spanned::Spanned as _};
 
 use super::{Callback, Local, Model, Shape, Step, check};
-use crate::syntax::{asked, at, line, unraw};
+use crate::enroute::claim::topic;
+use crate::syntax::{asked, at, line, type_name, unraw};
 
 /// `whole`: every step could be read, so that questions about a step among the others make sense.
 pub(super) fn expand(model: &Model, whole: bool) -> TokenStream {
@@ -22,7 +23,7 @@ pub(super) fn expand(model: &Model, whole: bool) -> TokenStream {
             ::core::time::Duration::from_millis(#millis)
         )),
     };
-    let type_name = me.to_token_stream().to_string();
+    let type_name = type_name(me);
     let (line, claim) = (line(me.span()), claim(model));
     quote! {
         const _: () = {
@@ -54,9 +55,8 @@ pub(super) fn expand(model: &Model, whole: bool) -> TokenStream {
 
 /// Two sagas of one crate that are stored under one name are "duplicate definitions".
 fn claim(model: &Model) -> TokenStream {
-    let name = model.name.replace(['.', '-'], "_");
-    let (claim, span) = (format_ident!("saga_{name}"), at(model.name_span));
-    let claim = Ident::new(&claim.to_string(), model.name_span);
+    let name = format!("saga_{}", topic(&model.name));
+    let (claim, span) = (Ident::new(&name, model.name_span), at(model.name_span));
     quote_spanned! {span=>
         #[allow(non_upper_case_globals, dead_code)]
         impl __Crate { const #claim: () = (); }

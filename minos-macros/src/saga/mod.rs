@@ -126,6 +126,7 @@ pub(crate) fn saga(args: &TokenStream, item: &TokenStream, diag: &mut Diagnostic
     let fits = check::check_block(&block, diag);
     let before = diag.len();
     let (steps, any) = parse::steps(&mut block, diag);
+    allow_our_form(&mut block, &steps);
     if !any && diag.len() == before {
         check::no_steps(&block.self_ty, diag);
     }
@@ -137,22 +138,22 @@ pub(crate) fn saga(args: &TokenStream, item: &TokenStream, diag: &mut Diagnostic
     if diag.len() == before {
         check::check(&model, diag);
     }
-    allow_our_shapes(&mut block, &model);
     let expansion = expand::expand(&model, diag.len() == before);
     quote!(#block #expansion)
 }
 
-/// What the shapes of steps and callbacks ask for is no fault of the user's.
-fn allow_our_shapes(block: &mut ImplBlock, model: &Model) {
-    let ours: Vec<&Ident> = model.steps.iter().flat_map(Step::methods).collect();
+/// The methods that the macro calls have the form it asks for.
+fn allow_our_form(block: &mut ImplBlock, steps: &[Step]) {
+    let called: Vec<&Ident> = steps.iter().flat_map(Step::methods).collect();
     for member in &mut block.members {
         if let Member::Method(method) = member
-            && ours.iter().any(|ident| method.sig.ident == **ident)
+            && called.contains(&&method.sig.ident)
         {
-            // A callback gets its answer by value, and a local step is async whether or not it awaits.
-            method.attrs.push(parse_quote! {
-                #[allow(clippy::needless_pass_by_value, clippy::unused_async, clippy::unused_self)]
-            });
+            method.allow_our_form();
+            // A step that may fail one day returns a `Result` today.
+            method
+                .attrs
+                .push(parse_quote!(#[allow(clippy::unnecessary_wraps)]));
         }
     }
 }

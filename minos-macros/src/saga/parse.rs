@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use syn::{
-    Attribute, Ident, LitInt, LitStr, Meta,
+    Attribute, Ident, LitInt, LitStr, Meta, Token,
     parse::{ParseStream, Parser},
     spanned::Spanned as _,
 };
@@ -111,7 +111,8 @@ pub(super) fn steps(block: &mut ImplBlock, diag: &mut Diagnostics) -> (Vec<Step>
         };
         step(block, method, &attr, diag)
     });
-    (steps.collect(), any)
+    let steps: Vec<Step> = steps.collect();
+    (steps, any)
 }
 
 fn take_step(method: &mut Method, diag: &mut Diagnostics) -> Option<Attribute> {
@@ -223,16 +224,14 @@ fn read_key(
 }
 
 fn method(key: &Ident, input: ParseStream<'_>) -> syn::Result<Value> {
-    if let Ok((_, text)) = input
-        .fork()
-        .call(|input| Ok((input.parse::<syn::Token![=]>()?, input.parse::<LitStr>()?)))
-    {
-        let (name, what) = (
-            text.value(),
-            format!("`{key}` names a method, without quotes"),
+    if input.peek(Token![=]) && input.peek2(LitStr) {
+        input.parse::<Token![=]>()?;
+        let quoted: LitStr = input.parse()?;
+        let text = format!(
+            "`{key}` names a method, without quotes\nhelp: write `{key} = {}`",
+            quoted.value()
         );
-        let text = format!("{what}\nhelp: write `{key} = {name}`");
-        return Err(input.error(text));
+        return Err(syn::Error::new(quoted.span(), text));
     }
     let method = syntax::value(key, input, &format!("{key} = a_method_of_this_saga"))?;
     let key = key.clone();
@@ -265,8 +264,7 @@ fn callback(block: &ImplBlock, value: Option<&Value>, diag: &mut Diagnostics) ->
 }
 
 pub(super) fn model(block: &ImplBlock, args: Args, steps: Vec<Step>) -> Model {
-    let of = syntax::type_name(&block.self_ty);
-    let default = of.as_ref().map(syntax::unraw).unwrap_or_default();
+    let default = syntax::type_name(&block.self_ty);
     let span = block.self_ty.span();
     let (name, name_span) = args.name.unwrap_or((default, span));
     Model {

@@ -1,9 +1,12 @@
 //! What a method of a saga is, by its signature: nothing is guessed from names.
 
-use syn::{FnArg, Ident, PatType, Receiver, ReceiverKind, Signature, Type, spanned::Spanned as _};
+use syn::{FnArg, Ident, PatType, Receiver, Signature, Type, spanned::Spanned as _};
 
 use super::{Callback, Local, Shape};
-use crate::{diag::Diagnostics, syntax::Method};
+use crate::{
+    diag::Diagnostics,
+    syntax::{Method, Receives, receives},
+};
 
 /// The receiver and the other parameters.
 fn inputs(sig: &Signature) -> (Option<&Receiver>, Vec<&PatType>) {
@@ -103,10 +106,10 @@ fn check_receiver(
         .help("add `&self`: it works on the saga's state");
         return;
     };
-    match &receiver.kind {
-        ReceiverKind::Reference(_, _, None) => {}
-        ReceiverKind::Reference(_, _, Some(_)) if local => {}
-        ReceiverKind::Reference(_, _, Some(_)) => {
+    match receives(receiver) {
+        Receives::Shared => {}
+        Receives::Exclusive if local => {}
+        Receives::Exclusive => {
             diag.error(
                 receiver.span(),
                 format_args!(
@@ -115,7 +118,7 @@ fn check_receiver(
             )
             .help("it may be asked again for the same message; change the state in `on_success`");
         }
-        _ => {
+        Receives::Value => {
             diag.error_on(
                 receiver,
                 format_args!("{what} `{name}` cannot take the state by value"),
@@ -165,9 +168,9 @@ pub(super) fn callback(key: &Ident, method: &Method, diag: &mut Diagnostics) -> 
         )
         .help("it only takes the answer into the state; what needs the context is a local step");
     }
-    match receiver.map(|r| &r.kind) {
-        Some(ReceiverKind::Reference(..)) => {}
-        Some(_) => {
+    match receiver.map(receives) {
+        Some(Receives::Shared | Receives::Exclusive) => {}
+        Some(Receives::Value) => {
             diag.error_on(
                 receiver,
                 format_args!("callback `{name}` cannot take the state by value"),

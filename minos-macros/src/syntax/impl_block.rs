@@ -5,6 +5,7 @@ use quote::{ToTokens, TokenStreamExt};
 use syn::{
     Attribute, Generics, ItemImpl, Signature, Token, Type, Visibility,
     parse::{ParseStream, Parser},
+    parse_quote,
 };
 
 use crate::diag::Diagnostics;
@@ -139,6 +140,14 @@ impl Method {
     pub(crate) fn cfgs(&self) -> Vec<Attribute> {
         let cfgs = self.attrs.iter().filter(|a| a.path().is_ident("cfg"));
         cfgs.cloned().collect()
+    }
+
+    /// Keeps clippy from objecting to a form that the macro asks for: async whether or not something is awaited, and
+    /// input by value.
+    pub(crate) fn allow_our_form(&mut self) {
+        self.attrs.push(parse_quote! {
+            #[allow(clippy::needless_pass_by_value, clippy::unused_async, clippy::unused_self)]
+        });
     }
 
     pub(crate) fn name(&self) -> String {

@@ -11,7 +11,7 @@ pub(crate) use self::{
     impl_block::{ImplBlock, Member, Method},
     keys::{Keys, flag, reason, string, value},
     names::{EventName, event_name, rest_path, topic},
-    ty::{item_kind, type_name, unraw},
+    ty::{Receives, item_kind, receives, type_name, unraw},
 };
 
 use proc_macro2::{Ident, Literal, Span, TokenStream};

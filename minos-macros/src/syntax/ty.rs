@@ -1,7 +1,8 @@
 //! Small questions about types and items.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
-use syn::{Type, ext::IdentExt as _};
+use quote::ToTokens as _;
+use syn::{Receiver, ReceiverKind, Type, ext::IdentExt as _};
 
 /// A name as users say it: `r#type` is `type`.
 pub(crate) fn unraw(ident: &Ident) -> String {
@@ -9,14 +10,40 @@ pub(crate) fn unraw(ident: &Ident) -> String {
 }
 
 /// The last segment of a type's path, such as `Foo` of `crate::Foo`.
-pub(crate) fn type_name(ty: &Type) -> Option<Ident> {
+pub(crate) fn type_name(ty: &Type) -> String {
     match ty {
-        Type::Path(path) if path.qself.is_none() => {
-            path.path.segments.last().map(|s| s.ident.clone())
-        }
+        Type::Path(path) => match path.path.segments.last() {
+            Some(last) => unraw(&last.ident),
+            None => String::new(),
+        },
         Type::Group(group) => type_name(&group.elem),
         Type::Paren(paren) => type_name(&paren.elem),
-        _ => None,
+        other => other.to_token_stream().to_string(),
+    }
+}
+
+/// How a method takes its value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Receives {
+    Shared,
+    Exclusive,
+    Value,
+}
+
+/// `&self`, `&mut self`, or `self`, however it is spelled.
+pub(crate) fn receives(receiver: &Receiver) -> Receives {
+    let mutable = match &receiver.kind {
+        ReceiverKind::Reference(_, _, mutable) => mutable.is_some(),
+        ReceiverKind::Typed(_, ty) => match &**ty {
+            Type::Reference(ty) => ty.mutability.is_some(),
+            _ => return Receives::Value,
+        },
+        _ => return Receives::Value,
+    };
+    if mutable {
+        Receives::Exclusive
+    } else {
+        Receives::Shared
     }
 }
 

@@ -75,9 +75,7 @@ pub trait IsEvent: Contract {}
 ///
 /// The promises are parameters of their own, so that a type which is no contract is one error and not four.
 #[derive(Debug)]
-pub struct Terms<C, R, E>(Promised<C, R, E>);
-
-type Promised<C, R, E> = PhantomData<fn() -> (C, R, E)>;
+pub struct Terms<C, R, E>(PhantomData<(C, R, E)>);
 
 /// The terms of a command, if `name` is its name.
 #[must_use]
@@ -112,11 +110,11 @@ impl<C, R, E> Terms<C, R, E> {
 
     /// The handler answers the contract's reply, and refuses with its error.
     #[must_use]
-    #[allow(
-        clippy::extra_unused_type_parameters,
-        reason = "its bounds are the question"
-    )]
-    pub const fn answers<O: Outcome<Ok: Answers<R>, Err: Refuses<E>>>(self) -> Self {
+    pub const fn answers<O: Outcome>(self) -> Self
+    where
+        O::Ok: Answers<R>,
+        O::Err: Refuses<E>,
+    {
         self
     }
 
@@ -244,6 +242,7 @@ pub trait Hears<Event> {
 
 macro_rules! hears {
     ($($on:ident $event:ident),*) => { $(
+        #[diagnostic::do_not_recommend]
         impl<A: Subject, P> Hears<$on> for Request<$event<A>, P> {
             const AGGREGATE: Option<&'static str> = Some(A::NAME);
             const FIELDS: &'static [&'static str] = A::FIELDS;
@@ -251,6 +250,7 @@ macro_rules! hears {
     )* };
 }
 hears!(OnCreated Created, OnUpdated Updated, OnDeleted Deleted);
+#[diagnostic::do_not_recommend]
 impl<Event, P> Hears<Event> for Request<(), P> {}
 
 /// The handler reads this event of this aggregate.

@@ -55,10 +55,8 @@ pub enum SendsSaga {}
 pub struct Sent<T, K, R, E> {
     /// Encodes it.
     pub send: fn(&T) -> Result<Outgoing>,
-    of: Promised<K, R, E>,
+    of: PhantomData<(K, R, E)>,
 }
-
-type Promised<K, R, E> = PhantomData<fn() -> (K, R, E)>;
 
 /// What a step sends.
 #[must_use]

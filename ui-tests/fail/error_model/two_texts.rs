@@ -1,0 +1,11 @@
+// A variant has one text.
+#![allow(unused)]
+use minos::prelude::*;
+
+#[error_model]
+enum Refused {
+    #[error("taken", "by somebody")]
+    Taken,
+}
+
+fn main() {}

@@ -1,0 +1,25 @@
+// A step is safe.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[contract]
+struct DeleteFoo {
+    id: Uuid,
+}
+
+#[model]
+struct Order {
+    id: Uuid,
+}
+
+#[saga]
+impl Order {
+    #[step]
+    unsafe fn delete(&self) -> DeleteFoo {
+        DeleteFoo { id: self.id }
+    }
+}
+
+fn main() {}
