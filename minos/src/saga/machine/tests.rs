@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     context::Context,
     enroute::BoxFuture,
-    error::Result,
+    error::{self, Error, Result},
     message::{Headers, Kind, Message, Outcome, Status},
     payload::Payload,
     saga::{TargetKind, Verdict},
@@ -48,6 +48,12 @@ impl Clock for Ids {
 #[derive(Debug)]
 struct TestFlow {
     steps: Vec<StepInfo>,
+    /// The saga as a whole is late from the start.
+    late: bool,
+    /// `B`'s message cannot be made.
+    broken: bool,
+    /// What `on_success` says.
+    verdict: Verdict,
 }
 
 const NAMES: [(&str, &str); 2] = [("A", "UndoA"), ("B", "UndoB")];
@@ -67,7 +73,12 @@ impl TestFlow {
         if pivot {
             steps[1].compensation = None;
         }
-        Self { steps }
+        Self {
+            steps,
+            late: false,
+            broken: false,
+            verdict: Verdict::Continue,
+        }
     }
 }
 
@@ -77,7 +88,7 @@ impl Flow for TestFlow {
     }
 
     fn deadline(&self) -> Option<Duration> {
-        None
+        self.late.then_some(Duration::ZERO)
     }
 
     fn steps(&self) -> Vec<StepInfo> {
@@ -86,6 +97,9 @@ impl Flow for TestFlow {
 
     fn request(&self, step: usize, undo: bool, state: &Payload) -> Result<Outgoing> {
         let (run, back) = NAMES[step];
+        if self.broken && run == "B" {
+            return Err(Error::new(error::Kind::Invalid, "it cannot be made"));
+        }
         let name = if undo { back } else { run };
         Ok(Outgoing {
             kind: TargetKind::Command,
@@ -95,8 +109,9 @@ impl Flow for TestFlow {
     }
 
     fn read(&self, _: usize, outcome: &Outcome, state: &Payload) -> Result<(Verdict, Payload)> {
-        let verdict = if outcome.status == Status::Done {
-            Verdict::Continue
+        let done = outcome.status == Status::Done;
+        let verdict = if done {
+            self.verdict
         } else {
             Verdict::Compensate
         };
@@ -347,4 +362,39 @@ fn a_step_after_the_pivot_that_is_always_refused_leaves_the_saga_stuck() {
 fn a_compensation_that_is_always_refused_leaves_the_saga_stuck() {
     let (ends, _) = explore(&TestFlow::new(0, false), &["B", "UndoA"], 0, 0);
     assert_eq!(ends, BTreeSet::from(["stuck".to_owned()]));
+}
+
+#[test]
+fn a_saga_that_is_late_is_undone_only_after_its_unknown_step_is_resolved() {
+    let flow = TestFlow {
+        late: true,
+        ..TestFlow::new(0, false)
+    };
+    let (ends, _) = explore(&flow, &[], 2, 1);
+    assert!(
+        ends.contains("compensated") && !ends.contains("stuck"),
+        "{ends:?}"
+    );
+}
+
+#[test]
+fn a_message_that_cannot_be_made_undoes_or_after_the_pivot_leaves_the_saga_stuck() {
+    for (pivot, end) in [(false, "compensated"), (true, "stuck")] {
+        let flow = TestFlow {
+            broken: true,
+            ..TestFlow::new(1, pivot)
+        };
+        let (ends, _) = explore(&flow, &[], 1, 1);
+        assert_eq!(ends, BTreeSet::from([end.to_owned()]));
+    }
+}
+
+#[test]
+fn a_command_that_ran_is_not_run_again_because_on_success_says_so() {
+    let flow = TestFlow {
+        verdict: Verdict::Retry,
+        ..TestFlow::new(3, false)
+    };
+    let (ends, _) = explore(&flow, &[], 1, 1);
+    assert_eq!(ends, BTreeSet::from(["compensated".to_owned()]));
 }
