@@ -1,5 +1,7 @@
 //! No error of the macros is unseen: each text in their source is found in some expected output.
 
+#![allow(clippy::unwrap_used, reason = "its helpers are part of a test")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
