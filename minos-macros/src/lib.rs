@@ -1,4 +1,7 @@
 //! The attribute macros of `minos`. Use them through `minos`.
+//!
+//! Each is a small compiler: it parses its item into a model, checks all of it, and writes data and thin calls into
+//! `minos::__private`. With `MINOS_MACROS_DEBUG=1` in the environment every expansion is printed.
 
 mod aggregate;
 mod data;

@@ -8,8 +8,8 @@ use crate::{diag::Diagnostics, syntax::unraw};
 /// What `Root` says of every aggregate by itself.
 const RESERVED: [&str; 4] = ["uuid", "version", "created_at", "updated_at"];
 
-/// What serde may do with a field without giving it another name or shape than the diff and the conditions use.
-const SERDE_FITS: [&str; 4] = ["default", "alias", "deny_unknown_fields", "crate"];
+/// What serde may do without giving a field another name or shape than the diff and the conditions use.
+const SERDE_FITS: [&str; 2] = ["default", "alias"];
 
 pub(super) fn check(owner: Owner, state: &State, input: &DeriveInput, diag: &mut Diagnostics) {
     check_fields_are_there(owner, state, diag);

@@ -53,7 +53,9 @@ pub(crate) fn contract(
     };
     let kind = check(&args, diag);
     let name = match &args.name {
-        Some(text) => syntax::topic(text, diag).unwrap_or_else(|| syntax::unraw(&input.ident)),
+        Some(text) => {
+            syntax::topic("topic", text, diag).unwrap_or_else(|| syntax::unraw(&input.ident))
+        }
         None => syntax::unraw(&input.ident),
     };
     let (derives, impls) = (

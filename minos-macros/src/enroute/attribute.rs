@@ -135,7 +135,7 @@ fn message(input: ParseStream<'_>, diag: &mut Diagnostics) -> Read {
     let text: LitStr = input.parse()?;
     let contract = named_contract(input)?;
     let span = text.span();
-    Ok(syntax::topic(&text, diag).map(|name| (Door::Topic { name, contract }, span)))
+    Ok(syntax::topic("topic", &text, diag).map(|name| (Door::Topic { name, contract }, span)))
 }
 
 /// `"FooCreated"`, `OrderPaid`, or `"order.paid" = OrderPaid`.
@@ -147,7 +147,9 @@ fn event(input: ParseStream<'_>, diag: &mut Diagnostics) -> Read {
     let span = text.span();
     if let Some(contract) = named_contract(input)? {
         let contract = Some(contract);
-        return Ok(syntax::topic(&text, diag).map(|name| (Door::Topic { name, contract }, span)));
+        return Ok(
+            syntax::topic("topic", &text, diag).map(|name| (Door::Topic { name, contract }, span))
+        );
     }
     Ok(syntax::event_name(&text, diag).map(|name| (Door::Aggregate(name), span)))
 }

@@ -81,7 +81,7 @@ pub(super) fn arguments(args: &TokenStream, diag: &mut Diagnostics) -> Args {
                 read.deadline = syntax::duration(&text, diag);
             } else {
                 let text = syntax::string(key, input, "name = \"stored_name\"")?;
-                read.name = syntax::topic(&text, diag).map(|name| (name, text.span()));
+                read.name = syntax::topic("name", &text, diag).map(|name| (name, text.span()));
             }
             Ok(())
         });
@@ -217,7 +217,7 @@ fn read_key(
         }
         _ => {
             let text = syntax::string(key, input, "name = \"stored_name\"")?;
-            keys.name = syntax::topic(&text, diag).map(|name| (name, text.span()));
+            keys.name = syntax::topic("name", &text, diag).map(|name| (name, text.span()));
         }
     }
     Ok(())

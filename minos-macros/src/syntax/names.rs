@@ -31,8 +31,8 @@ impl EventVerb {
     }
 }
 
-/// Checks the name of a command, query, or contract.
-pub(crate) fn topic(text: &LitStr, diag: &mut Diagnostics) -> Option<String> {
+/// Checks a `topic`, or a stored `name`.
+pub(crate) fn topic(what: &str, text: &LitStr, diag: &mut Diagnostics) -> Option<String> {
     let name = text.value();
     let why = bad_character(&name, |c| {
         c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_')
@@ -40,8 +40,10 @@ pub(crate) fn topic(text: &LitStr, diag: &mut Diagnostics) -> Option<String> {
     match why {
         None => Some(name),
         Some(why) => {
-            diag.error(text.span(), format_args!("invalid topic `{name}`: {why}"))
-                .help("topics are ASCII letters, digits, `.`, `-`, and `_`");
+            diag.error(text.span(), format_args!("invalid {what} `{name}`: {why}"))
+                .help(format_args!(
+                    "a {what} is ASCII letters, digits, `.`, `-`, and `_`"
+                ));
             None
         }
     }
