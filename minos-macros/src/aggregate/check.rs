@@ -5,7 +5,7 @@ use syn::{Attribute, Data, DeriveInput};
 use super::{Owner, State};
 use crate::{diag::Diagnostics, syntax::unraw};
 
-/// What [`Root`](../../minos/aggregate/struct.Root.html) says of every aggregate by itself.
+/// What `Root` says of every aggregate by itself.
 const RESERVED: [&str; 4] = ["uuid", "version", "created_at", "updated_at"];
 
 /// What serde may do with a field without giving it another name or shape than the diff and the conditions use.
