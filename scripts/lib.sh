@@ -53,9 +53,18 @@ need_compilers() {
         # shellcheck source=/dev/null
         source "$HOME/.cargo/env"
     fi
-    if ! cargo --version >/dev/null 2>&1 || ! cargo fmt --version >/dev/null 2>&1 \
-        || ! cargo clippy --version >/dev/null 2>&1; then
-        say "Installing the toolchain of rust-toolchain.toml with rustup"
-        rustup toolchain install || die "rustup could not install the toolchain of rust-toolchain.toml"
+    cargo --version >/dev/null 2>&1 || install_toolchain
+}
+
+# What scripts/test needs beside a compiler.
+need_lints() {
+    if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
+        install_toolchain
     fi
+}
+
+install_toolchain() {
+    have rustup || die "this cargo lacks the toolchain of rust-toolchain.toml with rustfmt and clippy; install rustup"
+    say "Installing the toolchain of rust-toolchain.toml with rustup"
+    rustup toolchain install || die "rustup could not install the toolchain of rust-toolchain.toml"
 }

@@ -3,26 +3,19 @@
 use examples_client::{Client, Result};
 use minos::{Builder, Running, config::Config};
 use serde_json::json;
-use tempfile::TempDir;
 
-async fn start() -> Result<(Running, Client, TempDir)> {
-    let folder = tempfile::tempdir()?;
-    let at = folder.path().display();
-    let config = Config::default()
-        .set("database.url", &format!("sqlite://{at}/{{service}}.db"))?
-        .set("broker.url", &format!("local://{at}/broker.db"))?
-        .set("http.bind", "127.0.0.1:0")?;
+async fn start() -> Result<(Running, Client)> {
     let running = Builder::new([foo::service()])
-        .config(config)
+        .config(Config::in_memory())
         .start()
         .await?;
     let client = Client::new(running.url("foo").ok_or("no door")?);
-    Ok((running, client, folder))
+    Ok((running, client))
 }
 
 #[tokio::test]
 async fn a_foo_lives_from_post_to_delete() -> Result<()> {
-    let (running, client, _folder) = start().await?;
+    let (running, client) = start().await?;
 
     let created = client.post("/foos", &json!({ "bar": "x" })).await?;
     assert_eq!(created.status, 200, "{created}");
@@ -51,7 +44,7 @@ async fn a_foo_lives_from_post_to_delete() -> Result<()> {
 
 #[tokio::test]
 async fn the_handler_of_a_field_sees_changes_of_that_field_only() -> Result<()> {
-    let (running, client, _folder) = start().await?;
+    let (running, client) = start().await?;
     let created = client.post("/foos", &json!({ "bar": "x" })).await?;
     let path = format!("/foos/{}", created.text("uuid"));
     // The second one changes nothing: no event.
@@ -74,7 +67,7 @@ async fn the_handler_of_a_field_sees_changes_of_that_field_only() -> Result<()> 
 
 #[tokio::test]
 async fn what_does_not_fit_is_refused_with_the_place() -> Result<()> {
-    let (running, client, _folder) = start().await?;
+    let (running, client) = start().await?;
     let nobody = "00000000-0000-7000-8000-000000000000";
 
     let wrong = client.post("/foos", &json!({ "bar": 5 })).await?;

@@ -3,26 +3,19 @@
 use examples_client::{Client, Result};
 use minos::{Builder, Running, config::Config};
 use serde_json::json;
-use tempfile::TempDir;
 
-async fn start() -> Result<(Running, Client, TempDir)> {
-    let folder = tempfile::tempdir()?;
-    let at = folder.path().display();
-    let config = Config::default()
-        .set("database.url", &format!("sqlite://{at}/{{service}}.db"))?
-        .set("broker.url", &format!("local://{at}/broker.db"))?
-        .set("http.bind", "127.0.0.1:0")?;
+async fn start() -> Result<(Running, Client)> {
     let running = Builder::new([foobar::service()])
-        .config(config)
+        .config(Config::in_memory())
         .start()
         .await?;
     let client = Client::new(running.url("foobar").ok_or("no door")?);
-    Ok((running, client, folder))
+    Ok((running, client))
 }
 
 #[tokio::test]
 async fn a_foobar_is_shown_after_it_was_created() -> Result<()> {
-    let (running, client, _folder) = start().await?;
+    let (running, client) = start().await?;
     let foobar = json!({ "number": 7, "text": "hello" });
     let created = client.post("/foobars", &foobar).await?;
     assert_eq!(created.status, 200, "{created}");
@@ -38,7 +31,7 @@ async fn a_foobar_is_shown_after_it_was_created() -> Result<()> {
 
 #[tokio::test]
 async fn refusals_are_typed() -> Result<()> {
-    let (running, client, _folder) = start().await?;
+    let (running, client) = start().await?;
     let foobar = json!({ "number": 7, "text": "hello" });
     client.post("/foobars", &foobar).await?;
 
@@ -62,7 +55,7 @@ async fn refusals_are_typed() -> Result<()> {
 
 #[tokio::test]
 async fn of_many_equal_texts_at_once_one_is_taken() -> Result<()> {
-    let (running, client, _folder) = start().await?;
+    let (running, client) = start().await?;
     let mut calls = tokio::task::JoinSet::new();
     for number in 0..32 {
         let client = client.clone();
