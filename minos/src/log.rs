@@ -1,5 +1,7 @@
 //! Where the log goes.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat};
@@ -12,6 +14,7 @@ pub(crate) fn init(config: &Config) {
     };
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let outcome = match log.format {
         LogFormat::Text => subscriber.try_init(),

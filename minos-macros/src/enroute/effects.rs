@@ -16,7 +16,15 @@ const EFFECTS: [(&str, &str); 4] = [
     ("schedule", "schedule a command"),
 ];
 
+/// Changes of aggregates: they take the context.
+const CHANGES: [(&str, &str); 3] = [
+    ("create", "create an aggregate"),
+    ("save", "change an aggregate"),
+    ("delete", "delete an aggregate"),
+];
+
 // async fn a(cx: &Context) -> Result<()> { cx.send(DeleteFoo { .. }) }
+// async fn a(cx: &Context) -> Result<()> { foo.save(cx) }
 pub(super) fn check_changes_nothing(method: &Method, diag: &mut Diagnostics) {
     if let Some(cx) = context_name(method) {
         let name = method.name();
@@ -42,10 +50,10 @@ fn search(tokens: TokenStream, cx: &str, method: &str, diag: &mut Diagnostics) {
         if let TokenTree::Group(group) = token {
             search(group.stream(), cx, method, diag);
         }
-        if let Some((call, what)) = effect(&tokens[i..], cx)
-            // `other.cx.send(..)` is about something else.
-            && !is_dot(i.checked_sub(1).and_then(|i| tokens.get(i)))
-        {
+        let before = i.checked_sub(1).and_then(|i| tokens.get(i));
+        // `other.cx.send(..)` is about something else.
+        let effect = effect(&tokens[i..], cx).filter(|_| !is_dot(before));
+        if let Some((call, what)) = effect.or_else(|| change(&tokens[i..], cx)) {
             diag.error(
                 call.span(),
                 format_args!(
@@ -82,6 +90,28 @@ fn effect<'a>(tokens: &'a [TokenTree], cx: &str) -> Option<(&'a Ident, &'static 
     Some((call, what))
 }
 
+/// `:: create ( cx , ..`, `. save ( cx )`, and `. delete ( cx )`; a view is deleted by `:: delete ( cx , ..`.
+fn change<'a>(tokens: &'a [TokenTree], cx: &str) -> Option<(&'a Ident, &'static str)> {
+    let [
+        mark,
+        TokenTree::Ident(call),
+        TokenTree::Group(arguments),
+        ..,
+    ] = tokens
+    else {
+        return None;
+    };
+    let arguments: Vec<TokenTree> = arguments.stream().into_iter().collect();
+    let takes_cx = matches!(arguments.first(), Some(TokenTree::Ident(first)) if first == cx);
+    let method = is_dot(Some(mark));
+    let fits = match mark {
+        TokenTree::Punct(punct) if punct.as_char() == ':' => call == "create",
+        _ => method && call != "create" && arguments.len() == 1,
+    };
+    let (_, what) = CHANGES.into_iter().find(|(change, _)| call == change)?;
+    (takes_cx && fits).then_some((call, what))
+}
+
 fn is_dot(token: Option<&TokenTree>) -> bool {
     matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == '.')
 }
@@ -115,6 +145,26 @@ mod tests {
                 cx.schedule(t, c)
             })),
             3
+        );
+    }
+
+    #[test]
+    fn changes_of_aggregates_are_found() {
+        assert_eq!(
+            found(quote!({
+                let mut foo = Foo::create(cx, state)?;
+                foo.save(cx)?;
+                foo.delete(cx)
+            })),
+            3
+        );
+        assert_eq!(
+            found(quote!({
+                FooView::delete(cx, &id)?;
+                file.save(path)?;
+                Foo::create(other, state)
+            })),
+            0
         );
     }
 
