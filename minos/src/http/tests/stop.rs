@@ -192,7 +192,14 @@ async fn under_load_no_acknowledged_request_is_lost_and_none_is_cut() {
             read_one(&mut socket).await;
             idle.push(socket);
         }
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        let busy = async {
+            while seen.answered.load(Ordering::SeqCst) < 64 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), busy)
+            .await
+            .unwrap();
         let (clean, took) = stop(toy).await;
         over.store(true, Ordering::SeqCst);
         for client in clients {
