@@ -1,7 +1,8 @@
 //! Services in a process of their own, for tests that kill it.
 //!
 //! `TRIAL_SERVICES` names them (`foo,foobar` or `trial`), `TRIAL_FUSE` the moment at which the process dies by
-//! SIGKILL: moments are counted over commits, cursors, publications, and offsets, before and after each.
+//! SIGKILL: a number (moments are counted over commits, cursors, publications, and offsets, before and after each),
+//! or the first moment of a name, such as `before publish Reply CreateFooBar`.
 //! Everything else is configured as usual (`MINOS_..`).
 
 use std::{
@@ -24,29 +25,40 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Counts moments; at the chosen one the process dies.
 #[derive(Debug)]
 struct Fuse {
-    at: u32,
+    at: At,
     passed: AtomicU32,
+}
+
+/// When the process dies.
+#[derive(Debug)]
+enum At {
+    Never,
+    Moment(u32),
+    Name(String),
+}
+
+impl At {
+    fn from_variable() -> Self {
+        match std::env::var("TRIAL_FUSE").as_deref() {
+            Err(_) | Ok("" | "0") => At::Never,
+            Ok(text) => text
+                .parse()
+                .map_or_else(|_| At::Name(text.to_owned()), At::Moment),
+        }
+    }
 }
 
 impl Fuse {
     fn pass(&self, side: &str, moment: Moment<'_>) {
         let n = self.passed.fetch_add(1, Ordering::SeqCst) + 1;
-        if n != self.at {
+        let what = match (&self.at, moment) {
+            (At::Never, _) => return,
+            (At::Moment(at), _) if *at != n => return,
+            (_, moment) => name(moment),
+        };
+        if matches!(&self.at, At::Name(wanted) if !format!("{side} {what}").starts_with(wanted)) {
             return;
         }
-        let what = match moment {
-            Moment::Commit(_) => "commit".to_owned(),
-            Moment::Cursor(name) => format!("cursor {name}"),
-            Moment::Publish(messages) => {
-                let names: Vec<_> = messages
-                    .iter()
-                    .map(|m| format!("{:?} {}", m.kind, m.name))
-                    .collect();
-                format!("publish {}", names.join(", "))
-            }
-            Moment::Offsets(_) => "offsets".to_owned(),
-            _ => "something".to_owned(),
-        };
         println!("crash {n} {side} {what}");
         // The shell has a `kill` of its own; the program is missing on a small system.
         let killed = Command::new("sh")
@@ -57,6 +69,23 @@ impl Fuse {
         loop {
             std::thread::park();
         }
+    }
+}
+
+/// What a moment is called.
+fn name(moment: Moment<'_>) -> String {
+    match moment {
+        Moment::Commit(_) => "commit".to_owned(),
+        Moment::Cursor(name) => format!("cursor {name}"),
+        Moment::Publish(messages) => {
+            let names: Vec<_> = messages
+                .iter()
+                .map(|m| format!("{:?} {}", m.kind, m.name))
+                .collect();
+            format!("publish {}", names.join(", "))
+        }
+        Moment::Offsets(_) => "offsets".to_owned(),
+        _ => "something".to_owned(),
     }
 }
 
@@ -83,12 +112,8 @@ fn services() -> Vec<Service> {
 
 #[minos::main]
 async fn main() -> Result<()> {
-    let at = std::env::var("TRIAL_FUSE")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(0);
     let fuse: Arc<dyn Observer> = Arc::new(Fuse {
-        at,
+        at: At::from_variable(),
         passed: AtomicU32::new(0),
     });
     let mut term = signal(SignalKind::terminate()).map_err(Error::other)?;

@@ -25,8 +25,8 @@ pub(crate) enum Start {
 }
 
 impl Services {
-    /// Starts services on the files of a folder; `fuse` is the moment at which they die (zero: never).
-    pub(crate) async fn start(folder: &Path, services: &str, fuse: u32) -> Result<Start> {
+    /// Starts services on the files of a folder; `fuse` is the moment at which they die (see `trial`; empty: never).
+    pub(crate) async fn start(folder: &Path, services: &str, fuse: &str) -> Result<Start> {
         Self::spawn(Command::new(TRIAL), folder, services, fuse).await
     }
 
@@ -36,7 +36,7 @@ impl Services {
         let script = format!("trap '' XFSZ; ulimit -f {kib}; exec '{TRIAL}'");
         let mut shell = Command::new("bash");
         shell.args(["-c", &script]);
-        match Self::spawn(shell, folder, services, 0).await? {
+        match Self::spawn(shell, folder, services, "").await? {
             Start::Ready(services) => Ok(*services),
             Start::Crashed(line) => Err(format!("the services did not start: {line}").into()),
         }
@@ -46,12 +46,12 @@ impl Services {
         mut command: Command,
         folder: &Path,
         services: &str,
-        fuse: u32,
+        fuse: &str,
     ) -> Result<Start> {
         let at = folder.display();
         let mut process = command
             .env("TRIAL_SERVICES", services)
-            .env("TRIAL_FUSE", fuse.to_string())
+            .env("TRIAL_FUSE", fuse)
             .env(
                 "MINOS_DATABASE_URL",
                 format!("sqlite://{at}/{{service}}.db"),
@@ -83,7 +83,7 @@ impl Services {
 
     /// Starts services that do not crash.
     pub(crate) async fn running(folder: &Path, services: &str) -> Result<Self> {
-        match Self::start(folder, services, 0).await? {
+        match Self::start(folder, services, "").await? {
             Start::Ready(services) => Ok(*services),
             Start::Crashed(line) => Err(format!("the services did not start: {line}").into()),
         }
