@@ -46,6 +46,17 @@ pub struct Message {
     pub payload: Payload,
 }
 
+/// A place in a topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: u32,
+    /// The offset in the partition; rising, not always dense.
+    pub offset: i64,
+}
+
 /// What the machinery carries beside a payload.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -11,12 +11,12 @@ use super::{
     sagas,
 };
 use crate::{
-    broker::{Broker, Delivery, Origin},
+    broker::{Broker, Delivery, Origin, Undecodable},
     enroute::{Door, Handlers},
     error::Result,
     health::Health,
     message::{Kind, Message, replies_topic},
-    store::{DeadLetter, InboxMark, UnitOfWork},
+    store::{DeadLetter, InboxMark, Reason, UnitOfWork},
 };
 
 /// How many deliveries are unfinished at most; then the broker is not asked for more.
@@ -113,9 +113,7 @@ impl Consumer {
         let message = match &delivery.message {
             Ok(message) => message,
             Err(undecodable) => {
-                return self
-                    .park_bytes(delivery, &undecodable.text, &undecodable.reason)
-                    .await;
+                return self.park_bytes(&delivery.origin, undecodable).await;
             }
         };
         match message.kind {
@@ -133,8 +131,13 @@ impl Consumer {
     }
 
     /// Bytes that are no message are parked with their origin; they are in nobody's way.
-    async fn park_bytes(&self, delivery: &Delivery, text: &str, reason: &str) -> Result<()> {
-        let (core, origin) = (&self.handler.core, &delivery.origin);
+    async fn park_bytes(&self, origin: &Origin, undecodable: &Undecodable) -> Result<()> {
+        let core = &self.handler.core;
+        let Undecodable {
+            text,
+            reason,
+            bytes,
+        } = undecodable;
         error!(
             topic = origin.topic,
             partition = origin.partition,
@@ -165,9 +168,13 @@ impl Consumer {
                 headers: crate::message::Headers::default(),
                 payload: crate::payload::Payload::encode(text)?,
             },
+            reason: Reason::Undecodable,
             error: reason.to_owned(),
             attempts: 0,
             at,
+            origin: Some(origin.clone()),
+            history: Vec::new(),
+            bytes: Some(bytes.to_vec()),
         });
         match core.store.commit(unit).await {
             Err(crate::store::Error::Duplicate { .. }) => Ok(()),

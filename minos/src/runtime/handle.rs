@@ -12,7 +12,7 @@ use crate::{
     error::{Error, Failure, Kind, Result},
     message::{self, Headers, Message, Outcome, Status},
     payload::Payload,
-    store::{self, DeadLetter, Guard, InboxMark, Mark, StreamId, UnitOfWork},
+    store::{self, DeadLetter, Guard, InboxMark, Mark, Reason, StreamId, UnitOfWork},
 };
 
 /// How often, and how soon again, a message is tried that fails.
@@ -244,7 +244,8 @@ impl Handler {
         } else {
             &[]
         };
-        if self.core.store.is_parked(consumer, &message.key).await? {
+        let first = self.core.store.first_parked(consumer, &message.key).await?;
+        if first.is_some() {
             let why = "it queues behind a parked event";
             return self.park(consumer, message, why, 0, marks).await;
         }
@@ -406,9 +407,13 @@ impl Handler {
             consumer: consumer.to_owned(),
             key: message.key.clone(),
             message: message.clone(),
+            reason: Reason::Failed,
             error: error.to_owned(),
             attempts,
             at: self.core.clock.now(),
+            origin: None,
+            history: Vec::new(),
+            bytes: None,
         }
     }
 

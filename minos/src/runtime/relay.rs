@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     health::Health,
     message::{Headers, Kind, Message},
-    store::{self, Cursor, DeadLetter, InboxMark, Position, StoredEvent, UnitOfWork},
+    store::{self, Cursor, DeadLetter, InboxMark, Position, Reason, StoredEvent, UnitOfWork},
 };
 
 /// How many messages are published at once.
@@ -224,9 +224,13 @@ impl Relay {
             consumer,
             key: message.key.clone(),
             message: message.clone(),
+            reason: Reason::Unpublished,
             error: why.to_owned(),
             attempts: 1,
             at: clock.now(),
+            origin: None,
+            history: Vec::new(),
+            bytes: None,
         });
         match store.commit(unit).await {
             // It was parked before: the batch came again.

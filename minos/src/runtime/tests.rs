@@ -17,7 +17,7 @@ use crate::{
     error::{Failure, Kind},
     message::{self, Headers, Message, Status},
     payload::Payload,
-    store::{Guard, Position, Store, StreamId, memory},
+    store::{DeadLetter, Guard, LetterFilter, Position, Store, StreamId, memory},
 };
 
 /// Notes what it is called with; fails for what is on its list.
@@ -118,11 +118,18 @@ impl Bench {
     }
 
     async fn parked(&self) -> Vec<String> {
-        let letters = self.store.dead_letters(None, 100).await.unwrap();
+        let all = LetterFilter::all(100);
+        let letters = self.store.dead_letters(&all).await.unwrap();
         letters
             .into_iter()
-            .map(|l| format!("{} {}", l.message.payload.as_str(), l.error))
+            .map(|(_, l)| format!("{} {}", l.message.payload.as_str(), l.error))
             .collect()
+    }
+
+    async fn letters(&self, consumer: &str) -> Vec<DeadLetter> {
+        let filter = LetterFilter::of(consumer, 100);
+        let letters = self.store.dead_letters(&filter).await.unwrap();
+        letters.into_iter().map(|(_, letter)| letter).collect()
     }
 
     async fn replies(&self) -> Vec<(Status, Option<Uuid>)> {
@@ -271,7 +278,7 @@ async fn a_poisoned_event_parks_its_key_and_those_behind_it_in_order() {
         bench.event(&event(2, if n == 2 { 2 } else { n })).await;
     }
     assert_eq!(bench.calls(), v(&[1, 1]));
-    let letters = bench.store.dead_letters(Some("Block"), 100).await.unwrap();
+    let letters = bench.letters("Block").await;
     let of = |stream: u128| -> Vec<(String, u32)> {
         let key = Uuid::from_u128(stream).to_string();
         let mine = letters.iter().filter(|l| l.key == key);
@@ -383,7 +390,7 @@ async fn a_command_beyond_help_is_parked_and_answered_failed_without_internals()
             .await
             .unwrap();
     }
-    let letters = bench.store.dead_letters(Some("s"), 10).await.unwrap();
+    let letters = bench.letters("s").await;
     assert_eq!((letters.len(), letters[0].attempts), (1, 3));
     assert_eq!(bench.replies().await, vec![(Status::Failed, Some(id)); 2]);
     let outbox = bench.store.outbox(Position::START, 10).await.unwrap();
