@@ -4,9 +4,9 @@ use std::{collections::HashMap, sync::Arc};
 
 use uuid::Uuid;
 
-use super::{Fixture, toy::*};
+use super::{Fixture, letters::letter, toy::*};
 use crate::store::{
-    Claim, Cursor, DeadLetter, InboxMark, Mark, Position, SagaRow, Store, StoredEvent, StreamId,
+    Claim, Cursor, InboxMark, LetterFilter, Mark, Position, SagaRow, Store, StoredEvent, StreamId,
     Timer, UnitOfWork, ViewWrite,
 };
 
@@ -265,15 +265,7 @@ fn full_unit(stream: &StreamId, first: crate::store::Guard) -> UnitOfWork {
         key: "k".to_owned(),
         row: Some(json("{\"n\":1}")),
     }];
-    unit.dead_letters = vec![DeadLetter {
-        id: id(),
-        consumer: "toys".to_owned(),
-        key: "k".to_owned(),
-        message: message("k", "{}"),
-        error: "broken".to_owned(),
-        attempts: 1,
-        at: at(4),
-    }];
+    unit.dead_letters = vec![letter("toys", "k")];
     unit
 }
 
@@ -293,6 +285,6 @@ async fn everything(store: &dyn Store, unit: &UnitOfWork) -> String {
         store.saga_history(saga).await.unwrap(),
         store.due_timers(at(100), 10).await.unwrap().len(),
         store.view("v", "k").await.unwrap(),
-        store.dead_letters(None, 10).await.unwrap().len(),
+        store.dead_letters(&LetterFilter::all(10)).await.unwrap(),
     )
 }
