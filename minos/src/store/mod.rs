@@ -7,7 +7,9 @@ pub mod conformance;
 mod facts;
 mod find;
 pub mod memory;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;

@@ -1,0 +1,345 @@
+//! Those who commit: each has a connection and takes from the queue what may be decided together.
+//!
+//! While a batch is under way, the next units queue; so the busier the store, the larger its batches, and the cheaper
+//! each unit.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use sqlx::{AssertSqlSafe, PgConnection};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    Options,
+    answer::{self, Answer, Verdict},
+    batch::{Batch, COLUMNS},
+    epoch, fault,
+    health::Stalled,
+    pool::Pool,
+    queue::{Job, Queue},
+    single::{self, Statements},
+};
+use crate::store::{Error, Result, UnitOfWork};
+
+/// What all who commit share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) queue: Queue,
+    pub(super) pool: Arc<Pool>,
+    pub(super) changes: watch::Sender<u64>,
+    /// The youngest transaction that this process has committed.
+    pub(super) last: AtomicI64,
+    /// The oldest transaction that still ran when somebody looked last.
+    pub(super) horizon: AtomicI64,
+    pub(super) stalled: Stalled,
+    pub(super) options: Options,
+    /// The call of `minos_commit`.
+    call: String,
+    single: Statements,
+}
+
+/// Why a transaction came to nothing.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// Nothing was written.
+    Failed(sqlx::Error),
+    /// The epoch must be raised first; nothing was written.
+    Epoch,
+    /// The answer cannot be read, or the request cannot be written.
+    Unreadable(Error),
+    /// It may have happened.
+    Unknown(sqlx::Error),
+}
+
+impl From<Trouble> for Error {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Failed(e) => fault::explain(e),
+            Trouble::Epoch => Error::Unavailable("the server changes".into()),
+            Trouble::Unreadable(e) => e,
+            Trouble::Unknown(e) => Error::OutcomeUnknown(e.into()),
+        }
+    }
+}
+
+impl Trouble {
+    fn of(error: sqlx::Error) -> Self {
+        if fault::is_lost(&error) {
+            Trouble::Unknown(error)
+        } else if fault::code(&error).as_deref() == Some(epoch::MOVED) {
+            Trouble::Epoch
+        } else {
+            Trouble::Failed(error)
+        }
+    }
+
+    /// Whether the same may succeed a little later.
+    fn passes(&self) -> bool {
+        match self {
+            Trouble::Failed(e) => fault::code(e).is_some_and(|c| fault::is_passing(&c)),
+            Trouble::Epoch => true,
+            Trouble::Unreadable(_) | Trouble::Unknown(_) => false,
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn new(pool: Arc<Pool>, options: Options) -> Arc<Self> {
+        let schema = &pool.connector.schema;
+        let parameters: Vec<String> = (1..=COLUMNS).map(|n| format!("${n}")).collect();
+        let call = schema.sql(&format!(
+            "SELECT * FROM minos_commit({})",
+            parameters.join(", ")
+        ));
+        Arc::new(Self {
+            queue: Queue::default(),
+            changes: watch::Sender::new(0),
+            last: AtomicI64::new(0),
+            horizon: AtomicI64::new(0),
+            stalled: Stalled::default(),
+            call,
+            single: Statements::new(schema),
+            options,
+            pool,
+        })
+    }
+
+    /// One call of the function; it is a transaction of its own unless one has begun.
+    pub(super) async fn call(
+        &self,
+        connection: &mut PgConnection,
+        units: &[&UnitOfWork],
+        each: bool,
+    ) -> Result<Answer, Trouble> {
+        let refused = |e| Trouble::Unreadable(Error::Backend(e));
+        let batch = Batch::of(units.iter().copied()).map_err(refused)?;
+        let arguments = batch.arguments(each).map_err(refused)?;
+        let query = sqlx::query_with(AssertSqlSafe(self.call.as_str()), arguments);
+        let rows = self.in_time(query.fetch_all(connection)).await?;
+        let Some(row) = rows.first() else {
+            let e = Error::Corrupt("a commit answers nothing".to_owned());
+            return Err(Trouble::Unreadable(e));
+        };
+        // It is committed: what cannot be read now must not be told as "nothing was written".
+        answer::read(row, &batch, units)
+            .map_err(|e| Trouble::Unknown(sqlx::Error::Decode(Box::new(e))))
+    }
+
+    /// The server ends what takes too long; this is for a server that does not answer at all.
+    async fn in_time<T>(
+        &self,
+        statement: impl Future<Output = sqlx::Result<T>>,
+    ) -> Result<T, Trouble> {
+        let patience = self.options.statement_timeout + Duration::from_secs(5);
+        match timeout(patience, statement).await {
+            Ok(outcome) => outcome.map_err(Trouble::of),
+            Err(_) => {
+                let silent = std::io::Error::from(std::io::ErrorKind::TimedOut);
+                Err(Trouble::Unknown(sqlx::Error::Io(silent)))
+            }
+        }
+    }
+
+    /// Notes that a transaction of this process has committed something.
+    pub(super) fn committed(&self, xid: i64) {
+        self.last.fetch_max(xid, Ordering::Relaxed);
+        self.changes.send_modify(|n| *n += 1);
+    }
+
+    /// Commits one unit by itself, again and again while others hold its locks.
+    async fn alone(&self, unit: &UnitOfWork) -> Result<()> {
+        let until = Instant::now() + self.options.patience;
+        let mut pause = Duration::from_millis(10);
+        loop {
+            let mut lease = self.pool.acquire("a commit").await?;
+            let why = match self.call(&mut lease, &[unit], false).await {
+                Ok(mut answer) => {
+                    lease.give_back();
+                    if answer.written.contains(&true) {
+                        self.committed(answer.xid);
+                    }
+                    match answer.verdicts.pop() {
+                        Some(Verdict::Decided(outcome)) => return outcome,
+                        Some(Verdict::Again(why)) => why,
+                        None => return Err(Error::Corrupt("a commit answers nothing".to_owned())),
+                    }
+                }
+                Err(trouble) => {
+                    if matches!(trouble, Trouble::Epoch) {
+                        self.pool.connector.check(&mut lease).await?;
+                    }
+                    if !matches!(trouble, Trouble::Unknown(_)) {
+                        lease.give_back();
+                    }
+                    if !trouble.passes() {
+                        return Err(trouble.into());
+                    }
+                    trouble.into()
+                }
+            };
+            if Instant::now() + pause > until {
+                return Err(why);
+            }
+            sleep(pause.mul_f64(0.5 + fastrand::f64())).await;
+            pause = (pause * 2).min(Duration::from_millis(200));
+        }
+    }
+}
+
+/// One who commits.
+pub(super) struct Committer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) connection: Option<PgConnection>,
+}
+
+impl Committer {
+    pub(super) async fn run(mut self) {
+        let most = self.shared.options.batch;
+        while let Some(jobs) = self.shared.queue.next(most).await {
+            self.batch(jobs).await;
+        }
+        if let Some(connection) = self.connection.take() {
+            sqlx::Connection::close(connection).await.ok();
+        }
+    }
+
+    async fn batch(&mut self, jobs: Vec<Job>) {
+        let mut connection = match self.take().await {
+            Ok(connection) => connection,
+            Err(e) => {
+                let cause = Arc::new(e);
+                for job in jobs {
+                    let e = Error::Unavailable(cause.clone().into());
+                    self.shared.queue.done(job, Err(e));
+                }
+                return;
+            }
+        };
+        let lost = self.commit(&mut connection, jobs).await;
+        if !lost {
+            self.connection = Some(connection);
+        }
+    }
+
+    async fn take(&mut self) -> Result<PgConnection> {
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => self.shared.pool.connector.connect().await,
+        }
+    }
+
+    /// Says whether the connection is lost.
+    async fn commit(&self, connection: &mut PgConnection, jobs: Vec<Job>) -> bool {
+        let shared = &self.shared;
+        let jobs = match jobs.as_slice() {
+            [job] if !shared.pool.connector.pooled => match self.single(connection, job).await {
+                Ok(Some(xid)) => {
+                    shared.committed(xid);
+                    self.done(jobs, |_| Ok(()));
+                    return false;
+                }
+                Err(Trouble::Unknown(e)) => {
+                    self.unknown(jobs, e);
+                    return true;
+                }
+                // The function says what is wrong, or tries again.
+                Ok(None) | Err(_) => jobs,
+            },
+            _ => jobs,
+        };
+        let units: Vec<&UnitOfWork> = jobs.iter().map(|job| &job.unit).collect();
+        let mut outcome = shared.call(connection, &units, false).await;
+        if matches!(outcome, Err(Trouble::Epoch)) {
+            outcome = match shared.pool.connector.check(connection).await {
+                Ok(()) => shared.call(connection, &units, false).await,
+                Err(e) => Err(Trouble::Unreadable(e)),
+            };
+        }
+        if units.len() > 1 && matches!(outcome, Err(Trouble::Failed(_))) {
+            outcome = shared.call(connection, &units, true).await;
+        }
+        match outcome {
+            Ok(answer) => {
+                self.told(jobs, answer);
+                false
+            }
+            Err(Trouble::Unknown(e)) => {
+                self.unknown(jobs, e);
+                true
+            }
+            Err(trouble) if jobs.len() > 1 || trouble.passes() => {
+                for job in jobs {
+                    self.again(job);
+                }
+                false
+            }
+            Err(trouble) => {
+                let mut error = Some(Error::from(trouble));
+                let closed = || Error::Unavailable("nothing was written".into());
+                self.done(jobs, |_| Err(error.take().unwrap_or_else(closed)));
+                false
+            }
+        }
+    }
+
+    /// Tries the one statement; [`None`] if the unit is not for it, or was not committed by it.
+    async fn single(
+        &self,
+        connection: &mut PgConnection,
+        job: &Job,
+    ) -> Result<Option<i64>, Trouble> {
+        let Some(sql) = self.shared.single.of(&job.unit) else {
+            return Ok(None);
+        };
+        let refused = |e| Trouble::Unreadable(Error::Backend(e));
+        let arguments = single::arguments(&job.unit).map_err(refused)?;
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
+        let rows = self.shared.in_time(query.fetch_all(connection)).await?;
+        rows.first()
+            .map(|row| super::rows::get(row, 0))
+            .transpose()
+            .map_err(|e| Trouble::Unknown(sqlx::Error::Decode(Box::new(e))))
+    }
+
+    fn told(&self, jobs: Vec<Job>, answer: Answer) {
+        if answer.written.contains(&true) {
+            self.shared.committed(answer.xid);
+        }
+        for (job, verdict) in jobs.into_iter().zip(answer.verdicts) {
+            match verdict {
+                Verdict::Decided(outcome) => self.shared.queue.done(job, outcome),
+                Verdict::Again(_) => self.again(job),
+            }
+        }
+    }
+
+    /// Tries a unit again by itself, in a task of its own: who waits for a lock holds up nobody else.
+    fn again(&self, job: Job) {
+        let shared = self.shared.clone();
+        tokio::spawn(async move {
+            let outcome = shared.alone(&job.unit).await;
+            shared.queue.done(job, outcome);
+        });
+    }
+
+    fn unknown(&self, jobs: Vec<Job>, cause: sqlx::Error) {
+        tracing::warn!(error = %cause, units = jobs.len(), "the outcome of a commit is unknown");
+        let cause = Arc::new(cause);
+        self.done(jobs, |_| Err(Error::OutcomeUnknown(cause.clone().into())));
+    }
+
+    fn done(&self, jobs: Vec<Job>, mut outcome: impl FnMut(&UnitOfWork) -> Result<()>) {
+        for job in jobs {
+            let outcome = outcome(&job.unit);
+            self.shared.queue.done(job, outcome);
+        }
+    }
+}

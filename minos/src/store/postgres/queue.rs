@@ -1,0 +1,153 @@
+//! Units that wait for a commit, in the order in which they came.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard},
+};
+
+use tokio::sync::{Notify, oneshot};
+
+use super::keys::{Keys, Taken};
+use crate::store::{Result, UnitOfWork};
+
+/// A unit, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) unit: UnitOfWork,
+    pub(super) answer: oneshot::Sender<Result<()>>,
+    keys: Keys,
+}
+
+impl Job {
+    pub(super) fn new(unit: UnitOfWork) -> (Self, oneshot::Receiver<Result<()>>) {
+        let (answer, answered) = oneshot::channel();
+        let keys = Keys::of(&unit);
+        let job = Self { unit, answer, keys };
+        (job, answered)
+    }
+}
+
+/// How many units that cannot run yet are passed over when a batch is gathered.
+const PASSED: usize = 512;
+
+/// The queue of all committers.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    changed: Notify,
+    idle: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: VecDeque<Job>,
+    taken: Taken,
+    running: usize,
+    closed: bool,
+}
+
+impl Queue {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Adds a unit; gives it back once the store is closed.
+    pub(super) fn push(&self, job: Job) -> std::result::Result<(), Job> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(job);
+        }
+        state.waiting.push_back(job);
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// The next units that may be decided together, or [`None`] once closed and empty. They count as running until
+    /// [`done`](Self::done).
+    pub(super) async fn next(&self, most: usize) -> Option<Vec<Job>> {
+        loop {
+            let changed = self.changed.notified();
+            {
+                let mut state = self.state();
+                let batch = state.gather(most);
+                if !batch.is_empty() {
+                    state.running += batch.len();
+                    let more = !state.waiting.is_empty();
+                    drop(state);
+                    if more {
+                        self.changed.notify_one();
+                    }
+                    return Some(batch);
+                }
+                if state.closed && state.waiting.is_empty() {
+                    drop(state);
+                    // The others leave, too.
+                    self.changed.notify_one();
+                    return None;
+                }
+            }
+            changed.await;
+        }
+    }
+
+    /// Answers a unit: others may touch its rows now.
+    pub(super) fn done(&self, job: Job, outcome: Result<()>) {
+        let mut state = self.state();
+        state.taken.free(&job.keys);
+        state.running -= 1;
+        let idle = state.running == 0 && state.waiting.is_empty();
+        let more = !state.waiting.is_empty();
+        drop(state);
+        job.answer.send(outcome).ok();
+        if more {
+            self.changed.notify_one();
+        }
+        if idle {
+            self.idle.notify_waiters();
+        }
+    }
+
+    /// Takes no more, and waits until all is done.
+    pub(super) async fn close(&self) {
+        loop {
+            let idle = self.idle.notified();
+            tokio::pin!(idle);
+            idle.as_mut().enable();
+            let done = {
+                let mut state = self.state();
+                state.closed = true;
+                state.running == 0 && state.waiting.is_empty()
+            };
+            self.changed.notify_one();
+            if done {
+                return;
+            }
+            idle.await;
+        }
+    }
+}
+
+impl State {
+    /// Takes units from the front. One that shares a row with a unit in flight, or with one that waits before it,
+    /// stays where it is.
+    fn gather(&mut self, most: usize) -> Vec<Job> {
+        let (mut batch, mut passed, mut before) = (Vec::new(), Vec::new(), Taken::default());
+        while batch.len() < most && passed.len() < PASSED {
+            let Some(job) = self.waiting.pop_front() else {
+                break;
+            };
+            if self.taken.clashes(&job.keys) || before.clashes(&job.keys) {
+                before.take(&job.keys);
+                passed.push(job);
+            } else {
+                self.taken.take(&job.keys);
+                batch.push(job);
+            }
+        }
+        for job in passed.into_iter().rev() {
+            self.waiting.push_front(job);
+        }
+        batch
+    }
+}
