@@ -1,6 +1,6 @@
 //! Services in a process of their own, for tests that kill it.
 //!
-//! `TRIAL_SERVICES` names them (`foo,foobar` or `trial`), `TRIAL_FUSE` the moment at which the process dies by
+//! `TRIAL_SERVICES` names them (`foo,foobar`, `accounts,audit` or `trial`), `TRIAL_FUSE` the moment at which the process dies by
 //! SIGKILL: a number (moments are counted over commits, cursors, publications, and offsets, before and after each),
 //! or the first moment of a name, such as `before publish Reply CreateFooBar`.
 //! Everything else is configured as usual (`MINOS_..`).
@@ -104,6 +104,8 @@ fn services() -> Vec<Service> {
     let of = |name: &str| match name {
         "foo" => Some(foo::service()),
         "foobar" => Some(foobar::service()),
+        "accounts" => Some(bank_accounts::service()),
+        "audit" => Some(bank_audit::service()),
         "trial" => Some(minos_tests::service()),
         _ => None,
     };

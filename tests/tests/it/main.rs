@@ -4,6 +4,8 @@ mod child;
 mod faults;
 mod hot;
 mod instances;
+mod load;
+mod stack;
 mod stop;
 mod units;
 mod wiring;
