@@ -86,7 +86,8 @@ impl Doors {
 
 /// What was asked for and answered.
 #[derive(Debug, Default)]
-struct Done {
+pub(crate) struct Done {
+    accounts: usize,
     payments: Vec<Uuid>,
     transfers: Vec<Uuid>,
 }
@@ -157,21 +158,31 @@ impl Load {
         Ok(())
     }
 
-    /// Stops the clients, waits until all that follows from their requests has happened, and counts it.
-    pub(crate) async fn count(mut self, stack: &Stack) -> Result<Effects> {
+    /// Stops the clients; answers what they did.
+    pub(crate) async fn finish(mut self) -> Result<Done> {
         self.enough.send_replace(true);
-        let mut done = Done::default();
+        let mut done = Done {
+            accounts: self.accounts,
+            ..Done::default()
+        };
         while let Some(of) = self.tasks.join_next().await {
             let of = of??;
             done.payments.extend(of.payments);
             done.transfers.extend(of.transfers);
         }
+        Ok(done)
+    }
+}
+
+impl Done {
+    /// Waits until all that follows from the requests has happened, and counts it.
+    pub(crate) async fn count(&self, stack: &Stack) -> Result<Effects> {
         let (accounts, audit) = (stack.store("accounts").await?, stack.store("audit").await?);
         let deadline = Instant::now() + PATIENCE;
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         let effects = loop {
             tick.tick().await;
-            let effects = Effects::now(&*accounts, &*audit, &done, self.accounts).await?;
+            let effects = Effects::now(&*accounts, &*audit, self).await?;
             if effects.is_whole() || Instant::now() > deadline {
                 break effects;
             }
@@ -225,18 +236,13 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    async fn now(
-        accounts: &dyn Store,
-        audit: &dyn Store,
-        done: &Done,
-        number: usize,
-    ) -> Result<Self> {
+    async fn now(accounts: &dyn Store, audit: &dyn Store, done: &Done) -> Result<Self> {
         let mut effects = Self {
             requests: done.payments.len() + done.transfers.len(),
             ..Self::default()
         };
         // A payment changes two accounts; so does a transfer, or one account twice if it is undone.
-        let changes = 2 * effects.requests + number;
+        let changes = 2 * effects.requests + done.accounts;
         let versions = versions(accounts, &mut effects.disorder).await?;
         effects.events.add(changes as u64, versions.values().sum());
         for (store, view) in [(accounts, "Statement"), (audit, "Watched")] {
@@ -251,7 +257,7 @@ impl Effects {
             let state: Value = head.state.ok_or("a deleted account")?.decode()?;
             sum += state["balance"].as_i64().ok_or("no balance")?;
         }
-        effects.balanced = sum == MONEY * i64::try_from(number)?;
+        effects.balanced = sum == MONEY * i64::try_from(done.accounts)?;
 
         let mut entries: BTreeMap<String, u64> = BTreeMap::new();
         for (_, head) in audit.find(&everything("Entry")).await? {
@@ -344,12 +350,16 @@ impl Effects {
 
     /// Prints the row, and fails unless nothing was lost or doubled.
     pub(crate) fn report(&self, fault: &str, stack: &Stack) -> Result<()> {
-        let row = self.row(fault, stack.name());
-        tell(&row);
+        tell(&self.row(fault, stack.name()));
+        self.check()
+    }
+
+    /// Fails unless nothing was lost or doubled.
+    pub(crate) fn check(&self) -> Result<()> {
         if self.is_whole() {
             return Ok(());
         }
-        Err(format!("{}\n{row}\n{self:?}", heading()).into())
+        Err(format!("lost or doubled: {self:?}").into())
     }
 }
 
@@ -392,30 +402,4 @@ async fn rows(store: &dyn Store, view: &str) -> Result<BTreeMap<String, u64>> {
         rows.insert(uuid, row["events"].as_u64().ok_or("no count")?);
     }
     Ok(rows)
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_one_of_two_killed_instances_did_is_whole() -> Result<()> {
-    let stack = Stack::embedded()?;
-    let doors = Doors::default();
-    let mut instances = Vec::new();
-    for n in 0..2 {
-        let services = Services::running(&stack, "accounts,audit").await?;
-        doors.open(n, &services);
-        instances.push(services);
-    }
-    let load = Load::start(&doors).await?;
-    for n in 0..4 {
-        load.more(100).await?;
-        let at = n % 2;
-        doors.close(at);
-        instances[at].signal("KILL").await?;
-        instances[at].wait().await?;
-        instances[at] = Services::running(&stack, "accounts,audit").await?;
-        doors.open(at, &instances[at]);
-    }
-    load.more(100).await?;
-    load.count(&stack)
-        .await?
-        .report("an instance killed by turns", &stack)
 }

@@ -7,5 +7,6 @@ mod instances;
 mod load;
 mod stack;
 mod stop;
+mod table;
 mod units;
 mod wiring;

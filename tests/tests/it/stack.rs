@@ -35,6 +35,12 @@ impl Stack {
         })
     }
 
+    /// With one more variable.
+    pub(crate) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.to_owned()));
+        self
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         self.name
     }
