@@ -32,10 +32,12 @@ install_packages() {
         || die "apt-get could not install $*; install them and start again"
 }
 
-# The compilers: Rust as rust-toolchain.toml says, and C, because SQLite is compiled along.
+# The compilers: Rust as rust-toolchain.toml says, C because SQLite is compiled along, C++ and make because librdkafka is.
 need_compilers() {
     local missing=()
     have cc || missing+=(gcc libc6-dev)
+    have c++ || missing+=(g++)
+    have make || missing+=(make)
     if ! have cargo && [[ -f "$HOME/.cargo/env" ]]; then
         # shellcheck source=/dev/null
         source "$HOME/.cargo/env"
@@ -61,6 +63,9 @@ need_lints() {
     if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
         install_toolchain
     fi
+    # The feature `kafka-ssl` is linked to OpenSSL.
+    have pkg-config || install_packages pkg-config
+    pkg-config --exists libssl || install_packages libssl-dev
 }
 
 install_toolchain() {

@@ -28,7 +28,7 @@ mod runtime;
 pub mod saga;
 mod service;
 pub mod store;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod view;
 

@@ -1,5 +1,6 @@
 //! The unit of work: the only door to effects.
 
+mod chain;
 mod core;
 mod run;
 mod slots;
@@ -12,20 +13,20 @@ use std::{any::Any, fmt, sync::Mutex};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use self::{chain::Lean, slots::Held, staged::Staged};
 pub(crate) use self::{
     core::{Core, Limits},
     run::{Call, Job, Work, run},
     slots::Slots,
     staged::Snapshot,
 };
-use self::{slots::Held, staged::Staged};
 use crate::{
     enroute::{Accepted, Role},
     error::{Error, Kind, Result},
     message::{self, Contract, ContractKind, Headers, Message},
     payload::Payload,
     saga::{self, Saga, SagaId},
-    store::{Claim, Find, SqlTransaction, StreamId, Timer, UnitOfWork},
+    store::{Claim, Find, Head, SqlTransaction, StreamId, Timer, UnitOfWork},
 };
 
 /// Where a unit of work comes from.
@@ -55,6 +56,7 @@ pub struct Context {
     // A std mutex: it is never held over an await.
     staged: Mutex<Staged>,
     held: Mutex<Held>,
+    leans: Mutex<Vec<Lean>>,
     pub(crate) sql: tokio::sync::Mutex<Option<Box<dyn SqlTransaction>>>,
 }
 
@@ -83,6 +85,7 @@ impl Context {
             attempt,
             staged: Mutex::default(),
             held: Mutex::default(),
+            leans: Mutex::default(),
             sql: tokio::sync::Mutex::new(None),
         }
     }
@@ -276,6 +279,13 @@ impl Context {
             return Ok(known);
         }
         self.queue(stream).await;
+        if let Some((head, lean)) = self.on_its_way(stream) {
+            self.leans
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .push(lean);
+            return Ok(self.staged().loaded(stream, Some(head)));
+        }
         let head = self
             .core
             .store
@@ -337,6 +347,15 @@ impl Context {
         if let Some(slot) = slot {
             self.held().add(slot);
         }
+    }
+
+    /// What the units before this one will have made of an aggregate, if they are not durable yet. A transaction of
+    /// user SQL does not see them, so nothing may be decided on them there.
+    fn on_its_way(&self, stream: &StreamId) -> Option<(Head, Lean)> {
+        if self.sql.try_lock().map_or(true, |sql| sql.is_some()) {
+            return None;
+        }
+        self.held().chain(stream)?.tip()
     }
 
     /// A rerun takes all slots of the run before, in order.
@@ -409,11 +428,17 @@ impl Context {
             .held
             .into_inner()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let unit = staged.into_unit(self.core.clock.new_uuid(), self.at);
+        let leans = self
+            .leans
+            .into_inner()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (unit, makes) = staged.into_unit(self.core.clock.new_uuid(), self.at);
         Finished {
             unit,
+            makes,
             sql: self.sql.into_inner(),
             held,
+            leans,
         }
     }
 }
@@ -421,6 +446,10 @@ impl Context {
 /// A unit of work whose handler returned.
 pub(crate) struct Finished {
     pub(crate) unit: UnitOfWork,
+    /// What it makes of the last aggregate that it writes.
+    pub(crate) makes: Option<Head>,
     pub(crate) sql: Option<Box<dyn SqlTransaction>>,
     pub(crate) held: Held,
+    /// What it read before that was durable.
+    pub(crate) leans: Vec<Lean>,
 }

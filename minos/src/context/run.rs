@@ -5,11 +5,15 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use tracing::{error, warn};
 
-use super::{Context, Core, Finished, Origin};
+use super::{
+    Context, Core, Finished, Origin,
+    chain::{Chain, Lean},
+    slots::Held,
+};
 use crate::{
     enroute::{Answer, BoxFuture, Handlers, Raw, Role},
     error::{Failure, Kind},
-    store::{self, StreamId, UnitOfWork},
+    store::{self, Head, StreamId, UnitOfWork},
 };
 
 /// One unit of work to run.
@@ -67,6 +71,7 @@ where
         if !matches!(answer, Answer::Done { .. }) {
             finished.unit = UnitOfWork::new(finished.unit.id, finished.unit.at);
             finished.sql = None;
+            finished.held = Held::default();
         }
         touched = finished
             .unit
@@ -77,10 +82,12 @@ where
         touched.extend(finished.unit.reads.iter().map(|(stream, _)| stream.clone()));
         touched.sort();
         let commit = seal(&mut finished.unit, &answer);
-        if !commit {
-            return Ok(answer);
-        }
-        match submit(core, finished).await {
+        let outcome = if commit {
+            submit(core, finished).await
+        } else {
+            settle(core, finished.leans).await
+        };
+        match outcome {
             Ok(()) => return Ok(answer),
             // A value that is taken stays taken: one more run lets the handler find its holder and say so.
             Err(e @ store::Error::Claimed { .. }) if claimed => return Err(e),
@@ -96,15 +103,33 @@ where
 
 /// Commits a unit. From here on a task of the runtime finishes it, whether or not somebody waits.
 pub(crate) async fn submit(core: &Arc<Core>, finished: Finished) -> store::Result<()> {
-    let Finished { unit, sql, held } = finished;
+    let mut mend = None;
+    if let Some((stream, chain, makes)) = chainable(&finished) {
+        match chain.append(core, &finished.unit, stream, makes) {
+            Some(outcome) => {
+                drop(finished);
+                return outcome.await.unwrap_or_else(|e| lost(Box::new(e)));
+            }
+            None => mend = Some(chain.clone()),
+        }
+    }
+    let Finished {
+        unit,
+        sql,
+        held,
+        leans,
+        ..
+    } = finished;
     if unit.is_empty() && sql.is_none() {
-        return Ok(());
+        drop(held);
+        return settle(core, leans).await;
     }
     let owner = core.clone();
     let task = core.runtime.spawn(async move {
         // The slots are held until the unit is durable.
         let _held = held;
-        match sql {
+        settle(&owner, leans).await?;
+        let outcome = match sql {
             // The user's rows are gone with the transaction: the unit alone must not be submitted again.
             Some(sql) => {
                 let outcome = sql.commit(unit).await;
@@ -114,17 +139,42 @@ pub(crate) async fn submit(core: &Arc<Core>, finished: Finished) -> store::Resul
                 outcome
             }
             None => commit(&owner, unit).await,
+        };
+        if let (Some(chain), Ok(())) = (mend, &outcome) {
+            chain.mend();
         }
+        outcome
     });
-    match task.await {
-        Ok(outcome) => outcome,
-        Err(e) => Err(store::Error::OutcomeUnknown(Box::new(e))),
+    task.await.unwrap_or_else(|e| lost(Box::new(e)))
+}
+
+/// Waits until all that was read before it was durable is so.
+async fn settle(core: &Core, leans: Vec<Lean>) -> store::Result<()> {
+    for lean in leans {
+        lean.settled(core).await?;
     }
+    Ok(())
+}
+
+/// The chain that a unit may join: it does nothing but change the one aggregate whose slot it holds.
+fn chainable(finished: &Finished) -> Option<(&StreamId, &Arc<Chain>, &Head)> {
+    let (stream, chain) = finished.held.only()?;
+    let [write] = finished.unit.writes.as_slice() else {
+        return None;
+    };
+    let alone = finished.sql.is_none() && finished.unit.reads.is_empty();
+    (alone && write.stream == *stream && write.expected.is_some()).then_some(())?;
+    Some((stream, chain, finished.makes.as_ref()?))
+}
+
+/// The task that commits is gone, and with it what it knew.
+fn lost(e: store::BoxError) -> store::Result<()> {
+    Err(store::Error::OutcomeUnknown(e))
 }
 
 /// Commits a unit; the identical unit again as long as its outcome is unknown. If it stays unknown, the service
 /// ends: it can promise nothing any more.
-async fn commit(core: &Core, unit: UnitOfWork) -> store::Result<()> {
+pub(super) async fn commit(core: &Core, unit: UnitOfWork) -> store::Result<()> {
     let mut tries = 0;
     loop {
         match core.store.commit(unit.clone()).await {

@@ -1,7 +1,8 @@
 //! One queue per hot aggregate, so that its handlers wait for each other instead of colliding.
 //!
 //! Slots save work; they are not what keeps the data right (the guard of the commit is). So a slot is waited for
-//! only so long, and whoever waited too long goes on without.
+//! only so long, and whoever waited too long goes on without. What happens between a handler's end and its commit
+//! is told in `chain`.
 
 use std::{
     collections::HashMap,
@@ -9,8 +10,9 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::sync::OwnedMutexGuard;
 
+use super::chain::Chain;
 use crate::store::StreamId;
 
 /// How long a slot is waited for.
@@ -25,7 +27,7 @@ pub(crate) struct Slots {
 
 #[derive(Debug, Default)]
 struct Queues {
-    by_stream: HashMap<StreamId, Weak<AsyncMutex<()>>>,
+    by_stream: HashMap<StreamId, Weak<Chain>>,
     sweep_at: usize,
 }
 
@@ -33,7 +35,18 @@ struct Queues {
 #[derive(Debug)]
 pub(crate) struct Slot {
     stream: StreamId,
-    _guard: OwnedMutexGuard<()>,
+    chain: Arc<Chain>,
+    _turn: OwnedMutexGuard<()>,
+}
+
+impl Slot {
+    fn new(stream: &StreamId, chain: Arc<Chain>, turn: OwnedMutexGuard<()>) -> Self {
+        Self {
+            stream: stream.clone(),
+            chain,
+            _turn: turn,
+        }
+    }
 }
 
 /// The slots that one unit of work holds.
@@ -49,6 +62,20 @@ impl Held {
         self.0.iter().any(|s| s.stream == *stream)
     }
 
+    /// The units of this aggregate that are on their way, if its slot is held.
+    pub(crate) fn chain(&self, stream: &StreamId) -> Option<&Arc<Chain>> {
+        let slot = self.0.iter().find(|s| s.stream == *stream)?;
+        Some(&slot.chain)
+    }
+
+    /// The only slot that is held.
+    pub(crate) fn only(&self) -> Option<(&StreamId, &Arc<Chain>)> {
+        match self.0.as_slice() {
+            [slot] => Some((&slot.stream, &slot.chain)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn add(&mut self, slot: Slot) {
         self.0.push(slot);
     }
@@ -57,39 +84,34 @@ impl Held {
 impl Slots {
     /// Waits for the slot; [`None`] if that takes too long.
     pub(crate) async fn take(&self, stream: &StreamId) -> Option<Slot> {
-        let queue = self.queue(stream);
-        let guard = tokio::time::timeout(PATIENCE, queue.lock_owned())
+        let chain = self.chain(stream);
+        let turn = tokio::time::timeout(PATIENCE, chain.turn.clone().lock_owned())
             .await
             .ok()?;
-        Some(Slot {
-            stream: stream.clone(),
-            _guard: guard,
-        })
+        Some(Slot::new(stream, chain, turn))
     }
 
     /// Takes the slot if it is free.
     pub(crate) fn try_take(&self, stream: &StreamId) -> Option<Slot> {
-        let guard = self.queue(stream).try_lock_owned().ok()?;
-        Some(Slot {
-            stream: stream.clone(),
-            _guard: guard,
-        })
+        let chain = self.chain(stream);
+        let turn = chain.turn.clone().try_lock_owned().ok()?;
+        Some(Slot::new(stream, chain, turn))
     }
 
-    fn queue(&self, stream: &StreamId) -> Arc<AsyncMutex<()>> {
+    fn chain(&self, stream: &StreamId) -> Arc<Chain> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(queue) = queues.by_stream.get(stream).and_then(Weak::upgrade) {
-            return queue;
+        if let Some(chain) = queues.by_stream.get(stream).and_then(Weak::upgrade) {
+            return chain;
         }
         if queues.by_stream.len() >= queues.sweep_at {
-            queues.by_stream.retain(|_, queue| queue.strong_count() > 0);
+            queues.by_stream.retain(|_, chain| chain.strong_count() > 0);
             queues.sweep_at = (2 * queues.by_stream.len()).max(1024);
         }
-        let queue = Arc::new(AsyncMutex::new(()));
+        let chain = Arc::new(Chain::default());
         queues
             .by_stream
-            .insert(stream.clone(), Arc::downgrade(&queue));
-        queue
+            .insert(stream.clone(), Arc::downgrade(&chain));
+        chain
     }
 }
 

@@ -45,6 +45,22 @@ struct Tracked {
     claims: Vec<Claim>,
 }
 
+impl Tracked {
+    /// Where the aggregate stands once this is committed.
+    fn makes(&self) -> Option<Head> {
+        let now = self.now.clone()?;
+        Some(Head {
+            guard: Guard {
+                version: now.version,
+                tail: self.events.last()?.id,
+            },
+            state: now.state,
+            created_at: now.created_at,
+            updated_at: now.updated_at,
+        })
+    }
+}
+
 /// The effects of a unit of work, until they are committed.
 #[derive(Debug, Default)]
 pub(crate) struct Staged {
@@ -169,12 +185,15 @@ impl Staged {
         Ok(())
     }
 
-    pub(crate) fn into_unit(self, id: Uuid, at: DateTime<Utc>) -> UnitOfWork {
+    /// The unit, and what it makes of the last aggregate that it writes.
+    pub(crate) fn into_unit(self, id: Uuid, at: DateTime<Utc>) -> (UnitOfWork, Option<Head>) {
         let mut unit = UnitOfWork::new(id, at);
+        let mut makes = None;
         for (stream, tracked) in self.aggregates {
             if tracked.events.is_empty() {
                 unit.reads.push((stream, tracked.base));
             } else {
+                makes = tracked.makes();
                 unit.writes.push(Write {
                     stream,
                     expected: tracked.base,
@@ -188,6 +207,6 @@ impl Staged {
         unit.sagas = self.sagas;
         unit.timers = self.timers;
         unit.views = self.views;
-        unit
+        (unit, makes)
     }
 }

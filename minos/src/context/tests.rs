@@ -16,7 +16,7 @@ use crate::{
     store::{Position, Store, StreamId, ViewWrite, memory},
 };
 
-fn core(store: Arc<dyn Store>) -> Arc<Core> {
+pub(super) fn core(store: Arc<dyn Store>) -> Arc<Core> {
     Arc::new(Core {
         name: "s".to_owned(),
         store,
