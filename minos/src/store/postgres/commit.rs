@@ -20,7 +20,8 @@ use tokio::{
 use super::{
     Options,
     answer::{self, Answer, Verdict},
-    batch::{Batch, COLUMNS},
+    batch::Batch,
+    columns::PARAMETERS,
     epoch, fault,
     health::Stalled,
     pool::Pool,
@@ -94,7 +95,7 @@ impl Trouble {
 impl Shared {
     pub(super) fn new(pool: Arc<Pool>, options: Options) -> Arc<Self> {
         let schema = &pool.connector.schema;
-        let parameters: Vec<String> = (1..=COLUMNS).map(|n| format!("${n}")).collect();
+        let parameters: Vec<String> = (1..=PARAMETERS).map(|n| format!("${n}")).collect();
         let call = schema.sql(&format!(
             "SELECT * FROM minos_commit({})",
             parameters.join(", ")

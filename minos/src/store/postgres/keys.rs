@@ -114,7 +114,7 @@ mod tests {
     use crate::store::StreamId;
 
     fn reading(streams: &[&StreamId]) -> Keys {
-        let mut unit = UnitOfWork::new(Uuid::now_v7(), chrono::Utc::now());
+        let mut unit = UnitOfWork::new(Uuid::now_v7(), chrono::DateTime::UNIX_EPOCH);
         unit.reads = streams.iter().map(|s| ((*s).clone(), None)).collect();
         Keys::of(&unit)
     }

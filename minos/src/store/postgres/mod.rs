@@ -14,6 +14,7 @@
 
 mod answer;
 mod batch;
+mod columns;
 mod commit;
 mod connect;
 mod cursors;
@@ -200,7 +201,7 @@ impl super::Store for Store {
             return Err(Error::Backend(text.into()));
         }
         let (job, answered) = Job::new(unit);
-        if self.shared.queue.push(job).is_err() {
+        if !self.shared.queue.push(job) {
             return Err(pool::closed());
         }
         answered

@@ -51,16 +51,16 @@ impl Queue {
         self.state.lock().unwrap_or_else(|e| e.into_inner())
     }
 
-    /// Adds a unit; gives it back once the store is closed.
-    pub(super) fn push(&self, job: Job) -> std::result::Result<(), Job> {
+    /// Adds a unit; `false` once the store is closed.
+    pub(super) fn push(&self, job: Job) -> bool {
         let mut state = self.state();
         if state.closed {
-            return Err(job);
+            return false;
         }
         state.waiting.push_back(job);
         drop(state);
         self.changed.notify_one();
-        Ok(())
+        true
     }
 
     /// The next units that may be decided together, or [`None`] once closed and empty. They count as running until

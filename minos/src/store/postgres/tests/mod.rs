@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 use self::server::Database;
-use super::{Options, Store};
+use super::Options;
 use crate::store::{
     self,
     conformance::{Fixture, suite},

@@ -1,0 +1,144 @@
+//! The tables that `minos_commit` takes, column by column, in the order of its parameters.
+
+use chrono::{DateTime, Utc};
+use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
+use uuid::Uuid;
+
+/// How many parameters there are.
+pub(super) const PARAMETERS: usize = 74;
+
+/// A table kept by its columns.
+pub(super) trait Table {
+    /// Binds all columns.
+    fn bind(&self, to: &mut PgArguments) -> Result<(), BoxDynError>;
+}
+
+/// Writes a row, and the table of such rows.
+macro_rules! table {
+    ($table:ident, $row:ident { $($column:ident: $type:ty),* $(,)? }) => {
+        pub(super) struct $row<'a> {
+            $(pub(super) $column: $type,)*
+            pub(super) of: std::marker::PhantomData<&'a ()>,
+        }
+
+        #[derive(Default)]
+        pub(super) struct $table<'a> {
+            $($column: Vec<$type>,)*
+            of: std::marker::PhantomData<&'a ()>,
+        }
+
+        impl<'a> $table<'a> {
+            /// Adds a row and answers its place, counted from one as SQL does.
+            pub(super) fn push(&mut self, row: $row<'a>) -> i32 {
+                self.of = row.of;
+                $(self.$column.push(row.$column);)*
+                let lengths = [$(self.$column.len()),*];
+                super::columns::place(lengths[0])
+            }
+        }
+
+        impl Table for $table<'_> {
+            fn bind(&self, to: &mut PgArguments) -> Result<(), BoxDynError> {
+                $(to.add(&self.$column)?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+/// A number as the function counts.
+pub(super) fn place(n: usize) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}
+
+table!(Units, Unit { id: Uuid, at: DateTime<Utc>, trace: bool });
+table!(Inbox, InboxRow {
+    unit: i32,
+    consumer: &'a str,
+    message: Uuid,
+    status: Option<&'a str>,
+    payload: Option<&'a str>,
+});
+table!(Marks, MarkRow {
+    unit: i32,
+    consumer: &'a str,
+    aggregate: &'a str,
+    stream: Uuid,
+    version: Option<i64>,
+    tail: Option<Uuid>,
+    reached: i64,
+    last: Uuid,
+});
+table!(Guards, GuardRow {
+    unit: i32,
+    aggregate: &'a str,
+    id: Uuid,
+    version: Option<i64>,
+    tail: Option<Uuid>,
+    reached: Option<i64>,
+    last: Option<Uuid>,
+    state: Option<&'a str>,
+});
+table!(Events, EventRow {
+    guard: i32,
+    version: i64,
+    id: Uuid,
+    name: &'a str,
+    payload: &'a str,
+    headers: String,
+});
+table!(Claims, ClaimRow { guard: i32, field: &'a str, brief: Option<String> });
+table!(Outbox, OutboxRow { unit: i32, envelope: String, payload: &'a str });
+table!(Sagas, SagaColumns {
+    unit: i32,
+    id: Uuid,
+    name: &'a str,
+    version: i64,
+    status: &'a str,
+    due: Option<DateTime<Utc>>,
+    created: DateTime<Utc>,
+    updated: DateTime<Utc>,
+    body: &'a str,
+});
+table!(History, HistoryRow { saga: i32, entry: i32, body: &'a str });
+table!(
+    Fired,
+    FiredRow {
+        unit: i32,
+        id: Uuid
+    }
+);
+table!(Timers, TimerRow {
+    unit: i32,
+    id: Uuid,
+    due: DateTime<Utc>,
+    envelope: String,
+    payload: &'a str,
+});
+table!(Views, ViewRow {
+    unit: i32,
+    view: &'a str,
+    brief: String,
+    key: Option<&'a str>,
+    body: Option<&'a str>,
+});
+table!(
+    Revived,
+    RevivedRow {
+        unit: i32,
+        id: Uuid,
+        again: bool
+    }
+);
+table!(Letters, LetterRow {
+    unit: i32,
+    id: Uuid,
+    consumer: String,
+    key: String,
+    brief: String,
+    error: String,
+    attempts: i64,
+    at: DateTime<Utc>,
+    envelope: String,
+    payload: &'a [u8],
+});
