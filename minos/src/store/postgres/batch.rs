@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use chrono::{DateTime, Utc};
 use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
 
 use super::{
@@ -16,7 +17,7 @@ use super::{
 };
 use crate::{
     clock::micros,
-    store::{Claim, DeadLetter, Guard, StreamId, UnitOfWork, facts::leaves_no_trace},
+    store::{Claim, DeadLetter, Guard, StreamId, UnitOfWork, Write, facts::leaves_no_trace},
 };
 
 /// The units of one call.
@@ -42,32 +43,72 @@ pub(super) struct Batch<'a> {
     pub(super) claimed: Vec<(&'a StreamId, &'a str)>,
 }
 
+/// Where a write takes its stream.
+fn becomes(write: &Write) -> Option<(Guard, Option<&str>)> {
+    let state = write.state.as_ref().map(|s| s.as_str());
+    write.reached().map(|guard| (guard, state))
+}
+
 fn number(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 impl<'a> Batch<'a> {
+    /// Units that change one aggregate after each other are a group of their own.
+    ///
     /// # Errors
     /// What cannot be written as JSON.
-    pub(super) fn of(units: impl Iterator<Item = &'a UnitOfWork>) -> Result<Self, BoxDynError> {
+    pub(super) fn of<'u>(
+        groups: impl Iterator<Item = &'u [&'a UnitOfWork]>,
+    ) -> Result<Self, BoxDynError>
+    where
+        'a: 'u,
+    {
         let mut batch = Self::default();
-        for unit in units {
-            batch.add(unit)?;
+        for group in groups {
+            batch.add(group)?;
         }
         Ok(batch)
     }
 
-    fn add(&mut self, unit: &'a UnitOfWork) -> Result<(), BoxDynError> {
+    fn add(&mut self, group: &[&'a UnitOfWork]) -> Result<(), BoxDynError> {
+        let [first, ..] = group else {
+            return Ok(());
+        };
         let u = self.units.push(Unit {
-            id: unit.id,
-            at: micros(unit.at),
-            trace: leaves_no_trace(unit),
+            id: first.id,
+            at: micros(first.at),
+            // Of an empty unit there is user SQL only.
+            trace: leaves_no_trace(first) || first.is_empty(),
             of: PhantomData,
         });
+        for unit in group {
+            self.consumes(u, unit);
+            for message in &unit.outbox {
+                self.outbox.push(OutboxRow {
+                    number: u,
+                    envelope: envelope(message)?,
+                    payload: message.payload.as_str(),
+                    of: PhantomData,
+                });
+            }
+            self.sagas(u, unit);
+            self.timers(u, unit)?;
+            self.views(u, unit);
+            self.letters(u, unit)?;
+        }
+        match group {
+            [unit] => self.writes(u, unit),
+            chain => self.chain(u, chain),
+        }
+    }
+
+    fn consumes(&mut self, u: i32, unit: &'a UnitOfWork) {
         if let Some(inbox) = &unit.inbox {
             let outcome = inbox.outcome.as_ref();
             self.inbox.push(InboxRow {
-                unit: u,
+                number: u,
+                unit: unit.id,
                 consumer: &inbox.consumer,
                 message: inbox.message,
                 status: outcome.map(|o| status(o.status)),
@@ -77,7 +118,8 @@ impl<'a> Batch<'a> {
         }
         for mark in &unit.marks {
             self.marks.push(MarkRow {
-                unit: u,
+                number: u,
+                unit: unit.id,
                 consumer: &mark.consumer,
                 aggregate: &mark.stream.aggregate,
                 stream: mark.stream.id,
@@ -89,62 +131,79 @@ impl<'a> Batch<'a> {
             });
             self.marked.push((&mark.consumer, &mark.stream));
         }
-        for (stream, expected) in &unit.reads {
-            self.guard(u, stream, *expected, None, None);
-        }
-        self.writes(u, unit)?;
-        for message in &unit.outbox {
-            self.outbox.push(OutboxRow {
-                unit: u,
-                envelope: envelope(message)?,
-                payload: message.payload.as_str(),
-                of: PhantomData,
-            });
-        }
-        self.sagas(u, unit);
-        self.timers(u, unit)?;
-        self.views(u, unit);
-        self.letters(u, unit)
     }
 
     fn guard(
         &mut self,
-        unit: i32,
+        u: i32,
         stream: &'a StreamId,
         expected: Option<Guard>,
-        reached: Option<Guard>,
-        state: Option<&'a str>,
+        becomes: Option<(Guard, Option<&'a str>)>,
+        at: DateTime<Utc>,
     ) -> i32 {
         self.guarded.push((stream, expected));
         self.guards.push(GuardRow {
-            unit,
+            number: u,
             aggregate: &stream.aggregate,
             id: stream.id,
             version: expected.map(|g| number(g.version)),
             tail: expected.map(|g| g.tail),
-            reached: reached.map(|g| number(g.version)),
-            last: reached.map(|g| g.tail),
-            state,
+            reached: becomes.map(|(g, _)| number(g.version)),
+            last: becomes.map(|(g, _)| g.tail),
+            state: becomes.and_then(|(_, state)| state),
+            at: micros(at),
             of: PhantomData,
         })
     }
 
+    fn events(
+        &mut self,
+        guard: i32,
+        write: &'a Write,
+        at: DateTime<Utc>,
+    ) -> Result<(), BoxDynError> {
+        let before = write.expected.map_or(0, |g| g.version);
+        for (version, event) in (before + 1..).zip(&write.events) {
+            self.events.push(EventRow {
+                guard,
+                at: micros(at),
+                version: number(version),
+                id: event.id,
+                name: &event.name,
+                payload: event.payload.as_str(),
+                headers: serde_json::to_string(&event.headers)?,
+                of: PhantomData,
+            });
+        }
+        Ok(())
+    }
+
+    /// One guard for all: what the first expects, and what the last reaches.
+    fn chain(&mut self, u: i32, chain: &[&'a UnitOfWork]) -> Result<(), BoxDynError> {
+        let writes = chain
+            .iter()
+            .filter_map(|unit| Some((unit.writes.first()?, unit.at)));
+        let mut writes = writes.peekable();
+        let Some((first, _)) = writes.peek().copied() else {
+            return Ok(());
+        };
+        let Some((last, at)) = writes.clone().last() else {
+            return Ok(());
+        };
+        let guard = self.guard(u, &first.stream, first.expected, becomes(last), at);
+        for (write, at) in writes {
+            self.events(guard, write, at)?;
+        }
+        Ok(())
+    }
+
     fn writes(&mut self, u: i32, unit: &'a UnitOfWork) -> Result<(), BoxDynError> {
+        for (stream, expected) in &unit.reads {
+            self.guard(u, stream, *expected, None, unit.at);
+        }
         for write in &unit.writes {
-            let state = write.state.as_ref().map(|s| s.as_str());
-            let guard = self.guard(u, &write.stream, write.expected, write.reached(), state);
-            let before = write.expected.map_or(0, |g| g.version);
-            for (version, event) in (before + 1..).zip(&write.events) {
-                self.events.push(EventRow {
-                    guard,
-                    version: number(version),
-                    id: event.id,
-                    name: &event.name,
-                    payload: event.payload.as_str(),
-                    headers: serde_json::to_string(&event.headers)?,
-                    of: PhantomData,
-                });
-            }
+            let guard = self.guard(u, &write.stream, write.expected, becomes(write), unit.at);
+            self.events(guard, write, unit.at)?;
             for (at, claim) in write.claims.iter().enumerate() {
                 // The last word on a field counts.
                 let again = |later: &Claim| later.field == claim.field;
@@ -166,7 +225,7 @@ impl<'a> Batch<'a> {
     fn sagas(&mut self, u: i32, unit: &'a UnitOfWork) {
         for (saga, entries) in &unit.sagas {
             let row = self.sagas.push(SagaColumns {
-                unit: u,
+                number: u,
                 id: saga.id,
                 name: &saga.name,
                 version: number(saga.version),
@@ -191,14 +250,14 @@ impl<'a> Batch<'a> {
     fn timers(&mut self, u: i32, unit: &'a UnitOfWork) -> Result<(), BoxDynError> {
         for id in &unit.fired {
             self.fired.push(FiredRow {
-                unit: u,
+                number: u,
                 id: *id,
                 of: PhantomData,
             });
         }
         for timer in &unit.timers {
             self.timers.push(TimerRow {
-                unit: u,
+                number: u,
                 id: timer.id,
                 due: micros(timer.due_at),
                 envelope: envelope(&timer.message)?,
@@ -213,7 +272,7 @@ impl<'a> Batch<'a> {
         for write in &unit.views {
             let brief = brief(&write.key).into_owned();
             self.views.push(ViewRow {
-                unit: u,
+                number: u,
                 view: &write.view,
                 key: (brief != write.key).then_some(write.key.as_str()),
                 brief,
@@ -226,7 +285,7 @@ impl<'a> Batch<'a> {
     fn letters(&mut self, u: i32, unit: &'a UnitOfWork) -> Result<(), BoxDynError> {
         for id in &unit.revived {
             self.revived.push(RevivedRow {
-                unit: u,
+                number: u,
                 id: *id,
                 again: unit.dead_letters.iter().any(|d| d.id == *id),
                 of: PhantomData,
@@ -240,7 +299,7 @@ impl<'a> Batch<'a> {
             }
             let key = printable(&letter.key);
             self.letters.push(LetterRow {
-                unit: u,
+                number: u,
                 id: letter.id,
                 consumer: printable(&letter.consumer).into_owned(),
                 brief: brief(&key).into_owned(),

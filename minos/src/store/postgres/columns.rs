@@ -5,7 +5,7 @@ use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
 use uuid::Uuid;
 
 /// How many parameters there are.
-pub(super) const PARAMETERS: usize = 74;
+pub(super) const PARAMETERS: usize = 78;
 
 /// A table kept by its columns.
 pub(super) trait Table {
@@ -53,14 +53,16 @@ pub(super) fn place(n: usize) -> i32 {
 
 table!(Units, Unit { id: Uuid, at: DateTime<Utc>, trace: bool });
 table!(Inbox, InboxRow {
-    unit: i32,
+    number: i32,
+    unit: Uuid,
     consumer: &'a str,
     message: Uuid,
     status: Option<&'a str>,
     payload: Option<&'a str>,
 });
 table!(Marks, MarkRow {
-    unit: i32,
+    number: i32,
+    unit: Uuid,
     consumer: &'a str,
     aggregate: &'a str,
     stream: Uuid,
@@ -70,7 +72,7 @@ table!(Marks, MarkRow {
     last: Uuid,
 });
 table!(Guards, GuardRow {
-    unit: i32,
+    number: i32,
     aggregate: &'a str,
     id: Uuid,
     version: Option<i64>,
@@ -78,9 +80,11 @@ table!(Guards, GuardRow {
     reached: Option<i64>,
     last: Option<Uuid>,
     state: Option<&'a str>,
+    at: DateTime<Utc>,
 });
 table!(Events, EventRow {
     guard: i32,
+    at: DateTime<Utc>,
     version: i64,
     id: Uuid,
     name: &'a str,
@@ -88,9 +92,9 @@ table!(Events, EventRow {
     headers: String,
 });
 table!(Claims, ClaimRow { guard: i32, field: &'a str, brief: Option<String> });
-table!(Outbox, OutboxRow { unit: i32, envelope: String, payload: &'a str });
+table!(Outbox, OutboxRow { number: i32, envelope: String, payload: &'a str });
 table!(Sagas, SagaColumns {
-    unit: i32,
+    number: i32,
     id: Uuid,
     name: &'a str,
     version: i64,
@@ -104,19 +108,19 @@ table!(History, HistoryRow { saga: i32, entry: i32, body: &'a str });
 table!(
     Fired,
     FiredRow {
-        unit: i32,
+        number: i32,
         id: Uuid
     }
 );
 table!(Timers, TimerRow {
-    unit: i32,
+    number: i32,
     id: Uuid,
     due: DateTime<Utc>,
     envelope: String,
     payload: &'a str,
 });
 table!(Views, ViewRow {
-    unit: i32,
+    number: i32,
     view: &'a str,
     brief: String,
     key: Option<&'a str>,
@@ -125,13 +129,13 @@ table!(Views, ViewRow {
 table!(
     Revived,
     RevivedRow {
-        unit: i32,
+        number: i32,
         id: Uuid,
         again: bool
     }
 );
 table!(Letters, LetterRow {
-    unit: i32,
+    number: i32,
     id: Uuid,
     consumer: String,
     key: String,

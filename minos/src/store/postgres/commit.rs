@@ -25,7 +25,7 @@ use super::{
     epoch, fault,
     health::Stalled,
     pool::Pool,
-    queue::{Job, Queue},
+    queue::{Group, Job, Queue},
     single::{self, Statements},
 };
 use crate::store::{Error, Result, UnitOfWork};
@@ -117,11 +117,11 @@ impl Shared {
     pub(super) async fn call(
         &self,
         connection: &mut PgConnection,
-        units: &[&UnitOfWork],
+        groups: &[&[&UnitOfWork]],
         each: bool,
     ) -> Result<Answer, Trouble> {
         let refused = |e| Trouble::Unreadable(Error::Backend(e));
-        let batch = Batch::of(units.iter().copied()).map_err(refused)?;
+        let batch = Batch::of(groups.iter().copied()).map_err(refused)?;
         let arguments = batch.arguments(each).map_err(refused)?;
         let query = sqlx::query_with(AssertSqlSafe(self.call.as_str()), arguments);
         let rows = self.in_time(query.fetch_all(connection)).await?;
@@ -130,7 +130,7 @@ impl Shared {
             return Err(Trouble::Unreadable(e));
         };
         // It is committed: what cannot be read now must not be told as "nothing was written".
-        answer::read(row, &batch, units)
+        answer::read(row, &batch, groups)
             .map_err(|e| Trouble::Unknown(sqlx::Error::Decode(Box::new(e))))
     }
 
@@ -161,7 +161,7 @@ impl Shared {
         let mut pause = Duration::from_millis(10);
         loop {
             let mut lease = self.pool.acquire("a commit").await?;
-            let why = match self.call(&mut lease, &[unit], false).await {
+            let why = match self.call(&mut lease, &[&[unit]], false).await {
                 Ok(mut answer) => {
                     lease.give_back();
                     if answer.written.contains(&true) {
@@ -204,27 +204,24 @@ pub(super) struct Committer {
 impl Committer {
     pub(super) async fn run(mut self) {
         let most = self.shared.options.batch;
-        while let Some(jobs) = self.shared.queue.next(most).await {
-            self.batch(jobs).await;
+        while let Some(groups) = self.shared.queue.next(most).await {
+            self.batch(groups).await;
         }
         if let Some(connection) = self.connection.take() {
             sqlx::Connection::close(connection).await.ok();
         }
     }
 
-    async fn batch(&mut self, jobs: Vec<Job>) {
+    async fn batch(&mut self, groups: Vec<Group>) {
         let mut connection = match self.take().await {
             Ok(connection) => connection,
             Err(e) => {
                 let cause = Arc::new(e);
-                for job in jobs {
-                    let e = Error::Unavailable(cause.clone().into());
-                    self.shared.queue.done(job, Err(e));
-                }
+                self.done(groups, || Err(Error::Unavailable(cause.clone().into())));
                 return;
             }
         };
-        let lost = self.commit(&mut connection, jobs).await;
+        let lost = self.commit(&mut connection, groups).await;
         if !lost {
             self.connection = Some(connection);
         }
@@ -238,25 +235,62 @@ impl Committer {
     }
 
     /// Says whether the connection is lost.
-    async fn commit(&self, connection: &mut PgConnection, jobs: Vec<Job>) -> bool {
+    async fn commit(&self, connection: &mut PgConnection, groups: Vec<Group>) -> bool {
         let shared = &self.shared;
-        let jobs = match jobs.as_slice() {
-            [job] if !shared.pool.connector.pooled => match self.single(connection, job).await {
+        if let Some(unit) = only(&groups)
+            && !shared.pool.connector.pooled
+        {
+            match self.single(connection, unit).await {
                 Ok(Some(xid)) => {
                     shared.committed(xid);
-                    self.done(jobs, |_| Ok(()));
+                    self.done(groups, || Ok(()));
                     return false;
                 }
                 Err(Trouble::Unknown(e)) => {
-                    self.unknown(jobs, e);
+                    self.unknown(groups, e);
                     return true;
                 }
                 // The function says what is wrong, or tries again.
-                Ok(None) | Err(_) => jobs,
-            },
-            _ => jobs,
-        };
-        let units: Vec<&UnitOfWork> = jobs.iter().map(|job| &job.unit).collect();
+                Ok(None) | Err(_) => {}
+            }
+        }
+        let outcome = self.call(connection, &groups).await;
+        match outcome {
+            Ok(answer) => {
+                self.told(groups, answer);
+                false
+            }
+            Err(Trouble::Unknown(e)) => {
+                self.unknown(groups, e);
+                true
+            }
+            Err(trouble) if only(&groups).is_none() || trouble.passes() => {
+                for group in groups {
+                    self.again(group);
+                }
+                false
+            }
+            Err(trouble) => {
+                let mut error = Some(Error::from(trouble));
+                let none = || Error::Unavailable("nothing was written".into());
+                self.done(groups, || Err(error.take().unwrap_or_else(none)));
+                false
+            }
+        }
+    }
+
+    /// All at once; if a statement raises, once more unit by unit.
+    async fn call(
+        &self,
+        connection: &mut PgConnection,
+        groups: &[Group],
+    ) -> Result<Answer, Trouble> {
+        let shared = &self.shared;
+        let units: Vec<Vec<&UnitOfWork>> = groups
+            .iter()
+            .map(|group| group.iter().map(|job| &job.unit).collect())
+            .collect();
+        let units: Vec<&[&UnitOfWork]> = units.iter().map(Vec::as_slice).collect();
         let mut outcome = shared.call(connection, &units, false).await;
         if matches!(outcome, Err(Trouble::Epoch)) {
             outcome = match shared.pool.connector.check(connection).await {
@@ -267,41 +301,20 @@ impl Committer {
         if units.len() > 1 && matches!(outcome, Err(Trouble::Failed(_))) {
             outcome = shared.call(connection, &units, true).await;
         }
-        match outcome {
-            Ok(answer) => {
-                self.told(jobs, answer);
-                false
-            }
-            Err(Trouble::Unknown(e)) => {
-                self.unknown(jobs, e);
-                true
-            }
-            Err(trouble) if jobs.len() > 1 || trouble.passes() => {
-                for job in jobs {
-                    self.again(job);
-                }
-                false
-            }
-            Err(trouble) => {
-                let mut error = Some(Error::from(trouble));
-                let closed = || Error::Unavailable("nothing was written".into());
-                self.done(jobs, |_| Err(error.take().unwrap_or_else(closed)));
-                false
-            }
-        }
+        outcome
     }
 
     /// Tries the one statement; [`None`] if the unit is not for it, or was not committed by it.
     async fn single(
         &self,
         connection: &mut PgConnection,
-        job: &Job,
+        unit: &UnitOfWork,
     ) -> Result<Option<i64>, Trouble> {
-        let Some(sql) = self.shared.single.of(&job.unit) else {
+        let Some(sql) = self.shared.single.of(unit) else {
             return Ok(None);
         };
         let refused = |e| Trouble::Unreadable(Error::Backend(e));
-        let arguments = single::arguments(&job.unit).map_err(refused)?;
+        let arguments = single::arguments(unit).map_err(refused)?;
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
         let rows = self.shared.in_time(query.fetch_all(connection)).await?;
         rows.first()
@@ -310,37 +323,56 @@ impl Committer {
             .map_err(|e| Trouble::Unknown(sqlx::Error::Decode(Box::new(e))))
     }
 
-    fn told(&self, jobs: Vec<Job>, answer: Answer) {
+    fn told(&self, groups: Vec<Group>, answer: Answer) {
         if answer.written.contains(&true) {
             self.shared.committed(answer.xid);
         }
-        for (job, verdict) in jobs.into_iter().zip(answer.verdicts) {
+        let verdicts = answer.verdicts.into_iter().zip(answer.written);
+        for (mut group, (verdict, written)) in groups.into_iter().zip(verdicts) {
             match verdict {
-                Verdict::Decided(outcome) => self.shared.queue.done(job, outcome),
-                Verdict::Again(_) => self.again(job),
+                Verdict::Decided(outcome) if group.len() == 1 => {
+                    if let Some(job) = group.pop() {
+                        self.shared.queue.done(job, outcome);
+                    }
+                }
+                Verdict::Decided(Ok(())) if written => self.done(vec![group], || Ok(())),
+                // Why a chain broke is told to each of its units.
+                _ => self.again(group),
             }
         }
     }
 
-    /// Tries a unit again by itself, in a task of its own: who waits for a lock holds up nobody else.
-    fn again(&self, job: Job) {
+    /// Tries units again, one by one, in a task of their own: who waits for a lock holds up nobody else.
+    fn again(&self, group: Group) {
         let shared = self.shared.clone();
         tokio::spawn(async move {
-            let outcome = shared.alone(&job.unit).await;
-            shared.queue.done(job, outcome);
+            for job in group {
+                let outcome = shared.alone(&job.unit).await;
+                shared.queue.done(job, outcome);
+            }
         });
     }
 
-    fn unknown(&self, jobs: Vec<Job>, cause: sqlx::Error) {
-        tracing::warn!(error = %cause, units = jobs.len(), "the outcome of a commit is unknown");
+    fn unknown(&self, groups: Vec<Group>, cause: sqlx::Error) {
+        tracing::warn!(error = %cause, "the outcome of a commit is unknown");
         let cause = Arc::new(cause);
-        self.done(jobs, |_| Err(Error::OutcomeUnknown(cause.clone().into())));
+        self.done(groups, || Err(Error::OutcomeUnknown(cause.clone().into())));
     }
 
-    fn done(&self, jobs: Vec<Job>, mut outcome: impl FnMut(&UnitOfWork) -> Result<()>) {
-        for job in jobs {
-            let outcome = outcome(&job.unit);
-            self.shared.queue.done(job, outcome);
+    fn done(&self, groups: Vec<Group>, mut outcome: impl FnMut() -> Result<()>) {
+        for job in groups.into_iter().flatten() {
+            self.shared.queue.done(job, outcome());
         }
+    }
+}
+
+/// The unit of a batch of one.
+fn only(groups: &[Group]) -> Option<&UnitOfWork> {
+    match groups {
+        [group] => match group.as_slice() {
+            [Job { unit, .. }] => Some(unit),
+            _ => None,
+        },
+        _ => None,
     }
 }

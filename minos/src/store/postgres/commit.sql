@@ -1,8 +1,9 @@
 -- Commits many units in one call.
 --
--- Units are numbered from one. An array that begins with a letter and an underscore is a column; those with one letter
--- are one table: its first column says to which unit (or to which row of another table) each row belongs. No two
--- units of one call share a row that decides (the caller sees to that), so each is decided alone.
+-- Units are numbered from one. Units that change one aggregate after each other have one number: one guard, one
+-- outcome. An array that begins with a letter and an underscore is a column; those with one letter are one table: its
+-- first column says to which unit (or to which row of another table) each row belongs. Two units with different
+-- numbers share no row that decides (the caller sees to that), so each is decided alone.
 --
 -- A pass writes as it checks. If some unit cannot be committed, its code is kept (variables survive), all that the
 -- pass did is rolled back, and the next pass leaves that unit out.
@@ -10,12 +11,12 @@
 -- With `each`, every unit has a pass of its own, and one that raises is left out, too.
 CREATE FUNCTION minos_commit(
     each boolean, u_id uuid[], u_at timestamptz[], u_trace boolean[],
-    i_u integer[], i_consumer text[], i_message uuid[], i_status text[], i_payload text[],
-    m_u integer[], m_consumer text[], m_aggregate text[], m_stream uuid[], m_version bigint[], m_tail uuid[],
+    i_u integer[], i_unit uuid[], i_consumer text[], i_message uuid[], i_status text[], i_payload text[],
+    m_u integer[], m_unit uuid[], m_consumer text[], m_aggregate text[], m_stream uuid[], m_version bigint[], m_tail uuid[],
     m_reached bigint[], m_last uuid[],
     g_u integer[], g_aggregate text[], g_id uuid[], g_version bigint[], g_tail uuid[],
-    g_reached bigint[], g_last uuid[], g_state text[],
-    e_g integer[], e_version bigint[], e_id uuid[], e_name text[], e_payload text[], e_headers text[],
+    g_reached bigint[], g_last uuid[], g_state text[], g_at timestamptz[],
+    e_g integer[], e_at timestamptz[], e_version bigint[], e_id uuid[], e_name text[], e_payload text[], e_headers text[],
     c_g integer[], c_field text[], c_brief text[],
     o_u integer[], o_envelope text[], o_payload text[],
     s_u integer[], s_id uuid[], s_name text[], s_version bigint[], s_status text[], s_due timestamptz[],
@@ -98,21 +99,21 @@ BEGIN
         IF cardinality(i_u) > 0 THEN
             FOR r IN
                 WITH w AS (
-                    SELECT t.* FROM unnest(i_u, i_consumer, i_message, i_status, i_payload)
-                        t(u, consumer, message, status, payload)
+                    SELECT t.* FROM unnest(i_u, i_unit, i_consumer, i_message, i_status, i_payload)
+                        t(u, unit, consumer, message, status, payload)
                     WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0
                 ), made AS (
                     INSERT INTO minos_inbox (consumer, message, unit, status, payload, at)
-                    SELECT w.consumer, w.message, u_id[w.u], w.status, w.payload, u_at[w.u] FROM w
+                    SELECT w.consumer, w.message, w.unit, w.status, w.payload, u_at[w.u] FROM w
                     ORDER BY w.consumer COLLATE "C", w.message
                     ON CONFLICT DO NOTHING RETURNING consumer, message
                 )
-                SELECT w.u, w.consumer, w.message FROM w LEFT JOIN made USING (consumer, message)
+                SELECT w.u, w.unit, w.consumer, w.message FROM w LEFT JOIN made USING (consumer, message)
                 WHERE made.message IS NULL
             LOOP
                 SELECT t.unit, t.status, t.payload INTO x FROM minos_inbox t
                 WHERE t.consumer = r.consumer AND t.message = r.message;
-                code[r.u] := CASE WHEN x.unit IS NULL THEN 9 WHEN x.unit = u_id[r.u] THEN 1 ELSE 2 END;
+                code[r.u] := CASE WHEN x.unit IS NULL THEN 9 WHEN x.unit = r.unit THEN 1 ELSE 2 END;
                 words[r.u] := x.status;
                 more[r.u] := x.payload;
                 bad := true;
@@ -122,22 +123,23 @@ BEGIN
         IF cardinality(m_u) > 0 THEN
             FOR r IN
                 WITH w AS (
-                    SELECT t.* FROM unnest(m_u, m_consumer, m_aggregate, m_stream, m_version, m_tail, m_reached, m_last)
-                        WITH ORDINALITY t(u, consumer, aggregate, stream, version, tail, reached, last, place)
+                    SELECT t.* FROM unnest(
+                            m_u, m_unit, m_consumer, m_aggregate, m_stream, m_version, m_tail, m_reached, m_last
+                        ) WITH ORDINALITY t(u, unit, consumer, aggregate, stream, version, tail, reached, last, place)
                     WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0
                 ), held AS MATERIALIZED (
                     SELECT t.consumer, t.aggregate, t.stream, t.version, t.tail FROM w
                     JOIN minos_marks t ON t.consumer = w.consumer AND t.aggregate = w.aggregate AND t.stream = w.stream
                     ORDER BY t.consumer, t.aggregate, t.stream FOR NO KEY UPDATE OF t
                 ), moved AS (
-                    UPDATE minos_marks t SET version = w.reached, tail = w.last, unit = u_id[w.u]
+                    UPDATE minos_marks t SET version = w.reached, tail = w.last, unit = w.unit
                     FROM w JOIN held h ON h.consumer = w.consumer AND h.aggregate = w.aggregate AND h.stream = w.stream
                     WHERE t.consumer = w.consumer AND t.aggregate = w.aggregate AND t.stream = w.stream
                         AND h.version = w.version AND h.tail = w.tail AND t.version = w.version AND t.tail = w.tail
                     RETURNING w.place
                 ), made AS (
                     INSERT INTO minos_marks (consumer, aggregate, stream, version, tail, unit)
-                    SELECT w.consumer, w.aggregate, w.stream, w.reached, w.last, u_id[w.u] FROM w
+                    SELECT w.consumer, w.aggregate, w.stream, w.reached, w.last, w.unit FROM w
                     WHERE w.version IS NULL ORDER BY w.consumer COLLATE "C", w.aggregate COLLATE "C", w.stream
                     ON CONFLICT DO NOTHING RETURNING consumer, aggregate, stream
                 )
@@ -150,7 +152,7 @@ BEGIN
                 WHERE t.consumer = r.consumer AND t.aggregate = r.aggregate AND t.stream = r.stream;
                 IF code[r.u] = 0 THEN
                     code[r.u] := CASE
-                        WHEN x.unit = u_id[r.u] AND x.version = r.reached AND x.tail = r.last THEN 1
+                        WHEN x.unit = r.unit AND x.version = r.reached AND x.tail = r.last THEN 1
                         -- It stands where it should: it came there after this statement began.
                         WHEN x.version IS NOT DISTINCT FROM r.version AND x.tail IS NOT DISTINCT FROM r.tail THEN 9
                         ELSE 3 END;
@@ -201,8 +203,8 @@ BEGIN
             -- What changes: locked in order, compared, and written. A row that does not come back is looked at.
             FOR r IN
                 WITH w AS (
-                    SELECT t.* FROM unnest(g_u, g_aggregate, g_id, g_version, g_tail, g_reached, g_last, g_state)
-                        WITH ORDINALITY t(u, aggregate, id, version, tail, reached, last, state, place)
+                    SELECT t.* FROM unnest(g_u, g_aggregate, g_id, g_version, g_tail, g_reached)
+                        WITH ORDINALITY t(u, aggregate, id, version, tail, reached, place)
                     WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0 AND t.version IS NOT NULL AND t.reached IS NOT NULL
                 ), held AS MATERIALIZED (
                     SELECT t.aggregate, t.id, t.version, t.tail, t.last_xid FROM w
@@ -227,14 +229,14 @@ BEGIN
             -- What is new, and what must stay absent: a row that nobody else can make until this transaction ends.
             FOR r IN
                 WITH w AS (
-                    SELECT t.* FROM unnest(g_u, g_aggregate, g_id, g_version, g_reached, g_last, g_state)
-                        WITH ORDINALITY t(u, aggregate, id, version, reached, last, state, place)
+                    SELECT t.* FROM unnest(g_u, g_aggregate, g_id, g_version, g_reached, g_last, g_state, g_at)
+                        WITH ORDINALITY t(u, aggregate, id, version, reached, last, state, at, place)
                     WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0 AND t.version IS NULL
                 ), made AS (
                     INSERT INTO minos_heads (aggregate, id, version, tail, last_xid, state, created_at, updated_at)
                     SELECT DISTINCT ON (w.aggregate COLLATE "C", w.id)
                         w.aggregate, w.id, coalesce(w.reached, 0), coalesce(w.last, u_id[w.u]), xid, w.state,
-                        u_at[w.u], u_at[w.u]
+                        u_at[w.u], w.at
                     FROM w ORDER BY w.aggregate COLLATE "C", w.id, w.reached
                     ON CONFLICT DO NOTHING RETURNING aggregate, id
                 )
@@ -361,16 +363,15 @@ BEGIN
         -- Nothing below can refuse a unit.
         IF cardinality(g_u) > 0 THEN
             UPDATE minos_heads t SET version = w.reached, tail = w.last, last_xid = xid, state = w.state,
-                updated_at = u_at[w.u]
-            FROM unnest(g_u, g_aggregate, g_id, g_version, g_reached, g_last, g_state)
-                w(u, aggregate, id, version, reached, last, state)
+                updated_at = w.at
+            FROM unnest(g_u, g_aggregate, g_id, g_version, g_reached, g_last, g_state, g_at)
+                w(u, aggregate, id, version, reached, last, state, at)
             WHERE w.u BETWEEN lo AND hi AND code[w.u] = 0 AND w.version IS NOT NULL AND w.reached IS NOT NULL
                 AND t.aggregate = w.aggregate AND t.id = w.id;
             INSERT INTO minos_events (epoch, xid, id, aggregate, stream, version, name, payload, headers, at)
-            SELECT now_epoch, xid, w.id, g_aggregate[w.g], g_id[w.g], w.version, w.name, w.payload, w.headers,
-                u_at[g_u[w.g]]
-            FROM unnest(e_g, e_version, e_id, e_name, e_payload, e_headers)
-                WITH ORDINALITY w(g, version, id, name, payload, headers, place)
+            SELECT now_epoch, xid, w.id, g_aggregate[w.g], g_id[w.g], w.version, w.name, w.payload, w.headers, w.at
+            FROM unnest(e_g, e_at, e_version, e_id, e_name, e_payload, e_headers)
+                WITH ORDINALITY w(g, at, version, id, name, payload, headers, place)
             WHERE g_u[w.g] BETWEEN lo AND hi AND code[g_u[w.g]] = 0 ORDER BY w.place;
             IF reads THEN
                 DELETE FROM minos_heads t

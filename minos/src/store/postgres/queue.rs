@@ -1,14 +1,14 @@
 //! Units that wait for a commit, in the order in which they came.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Mutex, MutexGuard},
 };
 
 use tokio::sync::{Notify, oneshot};
 
-use super::keys::{Keys, Taken};
-use crate::store::{Result, UnitOfWork};
+use super::keys::{Key, Keys, Step, Taken};
+use crate::store::{Guard, Result, UnitOfWork};
 
 /// A unit, and who waits for it.
 #[derive(Debug)]
@@ -16,13 +16,22 @@ pub(super) struct Job {
     pub(super) unit: UnitOfWork,
     pub(super) answer: oneshot::Sender<Result<()>>,
     keys: Keys,
+    step: Option<Step>,
 }
+
+/// Units with one outcome: one, or a chain in which each expects what the one before reaches.
+pub(super) type Group = Vec<Job>;
 
 impl Job {
     pub(super) fn new(unit: UnitOfWork) -> (Self, oneshot::Receiver<Result<()>>) {
         let (answer, answered) = oneshot::channel();
-        let keys = Keys::of(&unit);
-        let job = Self { unit, answer, keys };
+        let (keys, step) = (Keys::of(&unit), Step::of(&unit));
+        let job = Self {
+            unit,
+            answer,
+            keys,
+            step,
+        };
         (job, answered)
     }
 }
@@ -65,14 +74,14 @@ impl Queue {
 
     /// The next units that may be decided together, or [`None`] once closed and empty. They count as running until
     /// [`done`](Self::done).
-    pub(super) async fn next(&self, most: usize) -> Option<Vec<Job>> {
+    pub(super) async fn next(&self, most: usize) -> Option<Vec<Group>> {
         loop {
             let changed = self.changed.notified();
             {
                 let mut state = self.state();
                 let batch = state.gather(most);
                 if !batch.is_empty() {
-                    state.running += batch.len();
+                    state.running += batch.iter().map(Vec::len).sum::<usize>();
                     let more = !state.waiting.is_empty();
                     drop(state);
                     if more {
@@ -130,19 +139,34 @@ impl Queue {
 
 impl State {
     /// Takes units from the front. One that shares a row with a unit in flight, or with one that waits before it,
-    /// stays where it is.
-    fn gather(&mut self, most: usize) -> Vec<Job> {
-        let (mut batch, mut passed, mut before) = (Vec::new(), Vec::new(), Taken::default());
-        while batch.len() < most && passed.len() < PASSED {
+    /// stays where it is; one that goes on where a unit of this batch ends is linked to it.
+    fn gather(&mut self, most: usize) -> Vec<Group> {
+        let mut batch: Vec<Group> = Vec::new();
+        let mut ends: HashMap<Key, (usize, Guard)> = HashMap::new();
+        let (mut taken, mut passed, mut before) = (0, Vec::new(), Taken::default());
+        while taken < most && passed.len() < PASSED {
             let Some(job) = self.waiting.pop_front() else {
                 break;
             };
-            if self.taken.clashes(&job.keys) || before.clashes(&job.keys) {
+            let linked = job.step.and_then(|step| {
+                let (group, end) = ends.get(&step.row).copied()?;
+                (step.from == Some(end)).then_some((group, step.row))
+            });
+            let but = linked.map(|(_, row)| row);
+            if self.taken.clashes_but(&job.keys, but) || before.clashes(&job.keys) {
                 before.take(&job.keys);
                 passed.push(job);
-            } else {
-                self.taken.take(&job.keys);
-                batch.push(job);
+                continue;
+            }
+            taken += 1;
+            self.taken.take(&job.keys);
+            let group = linked.map_or(batch.len(), |(group, _)| group);
+            if let Some(step) = job.step {
+                ends.insert(step.row, (group, step.to));
+            }
+            match batch.get_mut(group) {
+                Some(chain) => chain.push(job),
+                None => batch.push(vec![job]),
             }
         }
         for job in passed.into_iter().rev() {
