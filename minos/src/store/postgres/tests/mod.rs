@@ -3,13 +3,13 @@
 //mod cluster;
 //mod cut;
 //mod epochs;
-//mod faults;
+mod faults;
 //mod health;
 mod order;
 //mod pooler;
 mod server;
 //mod start;
-//mod user;
+mod user;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
