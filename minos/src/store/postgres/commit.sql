@@ -207,14 +207,14 @@ BEGIN
                         WITH ORDINALITY t(u, aggregate, id, version, tail, reached, place)
                     WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0 AND t.version IS NOT NULL AND t.reached IS NOT NULL
                 ), held AS MATERIALIZED (
-                    SELECT t.aggregate, t.id, t.version, t.tail, t.last_xid FROM w
+                    SELECT t.aggregate, t.id, t.version, t.tail, t.epoch = now_epoch AND t.last_xid >= xid AS younger FROM w
                     JOIN minos_heads t ON t.aggregate = w.aggregate AND t.id = w.id
                     ORDER BY t.aggregate, t.id FOR NO KEY UPDATE OF t
                 )
                 SELECT w.u, w.place, h.version AS actual,
                     h.version = w.version AND h.tail = w.tail AS same
                 FROM w LEFT JOIN held h ON h.aggregate = w.aggregate AND h.id = w.id
-                WHERE h.version IS DISTINCT FROM w.version OR h.tail IS DISTINCT FROM w.tail OR h.last_xid >= xid
+                WHERE h.version IS DISTINCT FROM w.version OR h.tail IS DISTINCT FROM w.tail OR h.younger
                 ORDER BY w.place
             LOOP
                 IF code[r.u] = 0 THEN
@@ -233,9 +233,11 @@ BEGIN
                         WITH ORDINALITY t(u, aggregate, id, version, reached, last, state, at, place)
                     WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0 AND t.version IS NULL
                 ), made AS (
-                    INSERT INTO minos_heads (aggregate, id, version, tail, last_xid, state, created_at, updated_at)
+                    INSERT INTO minos_heads
+                        (aggregate, id, version, tail, epoch, last_xid, state, created_at, updated_at)
                     SELECT DISTINCT ON (w.aggregate COLLATE "C", w.id)
-                        w.aggregate, w.id, coalesce(w.reached, 0), coalesce(w.last, u_id[w.u]), xid, w.state,
+                        w.aggregate, w.id, coalesce(w.reached, 0), coalesce(w.last, u_id[w.u]), now_epoch, xid,
+                        w.state,
                         u_at[w.u], w.at
                     FROM w ORDER BY w.aggregate COLLATE "C", w.id, w.reached
                     ON CONFLICT DO NOTHING RETURNING aggregate, id
@@ -362,7 +364,8 @@ BEGIN
 
         -- Nothing below can refuse a unit.
         IF cardinality(g_u) > 0 THEN
-            UPDATE minos_heads t SET version = w.reached, tail = w.last, last_xid = xid, state = w.state,
+            UPDATE minos_heads t SET version = w.reached, tail = w.last, epoch = now_epoch, last_xid = xid,
+                state = w.state,
                 updated_at = w.at
             FROM unnest(g_u, g_aggregate, g_id, g_version, g_reached, g_last, g_state, g_at)
                 w(u, aggregate, id, version, reached, last, state, at)

@@ -54,12 +54,13 @@ const FIRST: usize = 11;
 
 fn text(creates: bool, handles: bool, sends: bool) -> String {
     let head = if creates {
-        "INSERT INTO minos_heads AS t (aggregate, id, version, tail, last_xid, state, created_at, updated_at) \
-         SELECT $1, $2, $3 + 1, $6, s.xid, $7, $8, $8 FROM s \
+        "INSERT INTO minos_heads AS t (aggregate, id, version, tail, epoch, last_xid, state, created_at, updated_at) \
+         SELECT $1, $2, $3 + 1, $6, s.epoch, s.xid, $7, $8, $8 FROM s \
          ON CONFLICT DO NOTHING RETURNING t.last_xid AS xid"
     } else {
-        "UPDATE minos_heads t SET version = $3 + 1, tail = $6, last_xid = s.xid, state = $7, updated_at = $8 FROM s \
-         WHERE t.aggregate = $1 AND t.id = $2 AND t.version = $3 AND t.tail = $4 AND t.last_xid < s.xid \
+        "UPDATE minos_heads t SET version = $3 + 1, tail = $6, epoch = s.epoch, last_xid = s.xid, state = $7, \
+            updated_at = $8 FROM s \
+         WHERE t.aggregate = $1 AND t.id = $2 AND t.version = $3 AND t.tail = $4 AND (t.last_xid < s.xid OR t.epoch < s.epoch) \
          RETURNING s.xid"
     };
     let mut next = FIRST;

@@ -1,14 +1,13 @@
 //! The suite, and what only PostgreSQL can get wrong.
 
-//mod cluster;
-//mod cut;
-//mod epochs;
+mod cluster;
+mod cut;
+mod epochs;
 mod faults;
-//mod health;
+mod health;
 mod order;
-//mod pooler;
 mod server;
-//mod start;
+mod start;
 mod user;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
