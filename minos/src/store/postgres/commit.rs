@@ -26,6 +26,7 @@ use super::{
     health::Stalled,
     pool::Pool,
     queue::{Group, Job, Queue},
+    read::Quiet,
     single::{self, Statements},
 };
 use crate::store::{Error, Result, UnitOfWork};
@@ -38,13 +39,19 @@ pub(super) struct Shared {
     pub(super) changes: watch::Sender<u64>,
     /// The youngest transaction that this process has committed.
     pub(super) last: AtomicI64,
-    /// The oldest transaction that still ran when somebody looked last.
-    pub(super) horizon: AtomicI64,
+    pub(super) quiet: Quietness,
     pub(super) stalled: Stalled,
     pub(super) options: Options,
     /// The call of `minos_commit`.
     call: String,
     single: Statements,
+}
+
+/// What is known to have nothing new.
+#[derive(Debug, Default)]
+pub(super) struct Quietness {
+    pub(super) events: Quiet,
+    pub(super) outbox: Quiet,
 }
 
 /// Why a transaction came to nothing.
@@ -104,7 +111,7 @@ impl Shared {
             queue: Queue::default(),
             changes: watch::Sender::new(0),
             last: AtomicI64::new(0),
-            horizon: AtomicI64::new(0),
+            quiet: Quietness::default(),
             stalled: Stalled::default(),
             call,
             single: Statements::new(schema),
@@ -198,7 +205,8 @@ impl Shared {
 /// One who commits.
 pub(super) struct Committer {
     pub(super) shared: Arc<Shared>,
-    pub(super) connection: Option<PgConnection>,
+    /// With the epoch of its server.
+    pub(super) connection: Option<(PgConnection, i64)>,
 }
 
 impl Committer {
@@ -207,40 +215,45 @@ impl Committer {
         while let Some(groups) = self.shared.queue.next(most).await {
             self.batch(groups).await;
         }
-        if let Some(connection) = self.connection.take() {
+        if let Some((connection, _)) = self.connection.take() {
             sqlx::Connection::close(connection).await.ok();
         }
     }
 
     async fn batch(&mut self, groups: Vec<Group>) {
-        let mut connection = match self.take().await {
-            Ok(connection) => connection,
+        let (mut connection, mut epoch) = match self.take().await {
+            Ok(taken) => taken,
             Err(e) => {
                 let cause = Arc::new(e);
                 self.done(groups, || Err(Error::Unavailable(cause.clone().into())));
                 return;
             }
         };
-        let lost = self.commit(&mut connection, groups).await;
+        let lost = self.commit(&mut connection, &mut epoch, groups).await;
         if !lost {
-            self.connection = Some(connection);
+            self.connection = Some((connection, epoch));
         }
     }
 
-    async fn take(&mut self) -> Result<PgConnection> {
+    async fn take(&mut self) -> Result<(PgConnection, i64)> {
         match self.connection.take() {
-            Some(connection) => Ok(connection),
+            Some(taken) => Ok(taken),
             None => self.shared.pool.connector.connect().await,
         }
     }
 
     /// Says whether the connection is lost.
-    async fn commit(&self, connection: &mut PgConnection, groups: Vec<Group>) -> bool {
+    async fn commit(
+        &self,
+        connection: &mut PgConnection,
+        epoch: &mut i64,
+        groups: Vec<Group>,
+    ) -> bool {
         let shared = &self.shared;
         if let Some(unit) = only(&groups)
             && !shared.pool.connector.pooled
         {
-            match self.single(connection, unit).await {
+            match self.single(connection, *epoch, unit).await {
                 Ok(Some(xid)) => {
                     shared.committed(xid);
                     self.done(groups, || Ok(()));
@@ -254,7 +267,7 @@ impl Committer {
                 Ok(None) | Err(_) => {}
             }
         }
-        let outcome = self.call(connection, &groups).await;
+        let outcome = self.call(connection, epoch, &groups).await;
         match outcome {
             Ok(answer) => {
                 self.told(groups, answer);
@@ -283,6 +296,7 @@ impl Committer {
     async fn call(
         &self,
         connection: &mut PgConnection,
+        epoch: &mut i64,
         groups: &[Group],
     ) -> Result<Answer, Trouble> {
         let shared = &self.shared;
@@ -294,7 +308,10 @@ impl Committer {
         let mut outcome = shared.call(connection, &units, false).await;
         if matches!(outcome, Err(Trouble::Epoch)) {
             outcome = match shared.pool.connector.check(connection).await {
-                Ok(()) => shared.call(connection, &units, false).await,
+                Ok(now) => {
+                    *epoch = now;
+                    shared.call(connection, &units, false).await
+                }
                 Err(e) => Err(Trouble::Unreadable(e)),
             };
         }
@@ -308,13 +325,14 @@ impl Committer {
     async fn single(
         &self,
         connection: &mut PgConnection,
+        epoch: i64,
         unit: &UnitOfWork,
     ) -> Result<Option<i64>, Trouble> {
         let Some(sql) = self.shared.single.of(unit) else {
             return Ok(None);
         };
         let refused = |e| Trouble::Unreadable(Error::Backend(e));
-        let arguments = single::arguments(unit).map_err(refused)?;
+        let arguments = single::arguments(unit, epoch).map_err(refused)?;
         let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
         let rows = self.shared.in_time(query.fetch_all(connection)).await?;
         rows.first()

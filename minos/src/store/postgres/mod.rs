@@ -114,7 +114,7 @@ impl Default for Options {
             patience: Duration::from_secs(5),
             budget: Duration::from_secs(1),
             settle: Duration::from_millis(20),
-            poll: (Duration::from_millis(20), Duration::from_millis(500)),
+            poll: (Duration::from_millis(20), Duration::from_millis(200)),
             notify_every: Duration::from_millis(10),
             stall: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(30),
@@ -149,11 +149,15 @@ impl Store {
         let connector = Arc::new(Connector::new(url, &options)?);
         let mut first = connector.patiently(options.connect_timeout).await?;
         schema::migrate(&mut first, &connector.schema).await?;
-        connector.check(&mut first).await?;
+        let epoch = connector.check(&mut first).await?;
+        if connector.pooled {
+            // A pooler that mixes statements up shows it as soon as there are two.
+            drop(connector.connect().await?);
+        }
         let pool = Pool::new(connector, options.pool, options.acquire_timeout);
         let committers = options.committers.max(1);
         let shared = Shared::new(pool, options);
-        let mut first = Some(first);
+        let mut first = Some((first, epoch));
         for _ in 0..committers {
             let committer = Committer {
                 shared: shared.clone(),
@@ -178,6 +182,7 @@ impl Store {
         epoch::release(&mut lease, &pool.connector.schema).await?;
         lease.give_back();
         pool.connector.release();
+        self.shared.changes.send_modify(|n| *n += 1);
         Ok(())
     }
 }

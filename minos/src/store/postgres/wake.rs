@@ -50,10 +50,11 @@ async fn look(shared: &Shared) {
     loop {
         sleep(pause).await;
         let Ok(sight) = sight(shared).await else {
+            // Nobody knows what went on meanwhile.
+            shared.changes.send_modify(|n| *n += 1);
             pause = most;
             continue;
         };
-        shared.horizon.fetch_max(sight.horizon, Ordering::Relaxed);
         let moved = (sight.events, sight.outbox) != (seen.events, seen.outbox);
         if moved {
             unsettled = Some(sight.next);

@@ -255,14 +255,19 @@ async fn a_server_that_crashes_neither_loses_nor_doubles() {
     let crashed = Arc::new(AtomicUsize::new(0));
     let count = crashed.clone();
     let last = store.clone();
-    let crashes = tokio::task::spawn_blocking(move || {
+    let crashes = tokio::spawn(async move {
+        let mut changes = last.changes();
         for _ in 0..2 {
-            let before = *last.changes().borrow();
-            while *last.changes().borrow() < before + 50 {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            cluster.crash();
-            cluster.start();
+            let before = *changes.borrow_and_update();
+            timeout(PATIENCE, changes.wait_for(|n| *n >= before + 50))
+                .await
+                .unwrap()
+                .unwrap();
+            let restart = || {
+                cluster.crash();
+                cluster.start();
+            };
+            tokio::task::block_in_place(restart);
             count.fetch_add(1, Ordering::SeqCst);
         }
         cluster

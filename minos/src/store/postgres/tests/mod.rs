@@ -21,7 +21,8 @@ use crate::{
     message::{Headers, Kind, Message},
     payload::Payload,
     store::{
-        self, Guard, InboxMark, NewEvent, Position, Store as _, StreamId, UnitOfWork, Write,
+        self, Guard, InboxMark, NewEvent, Position, Store as _, StoredEvent, StreamId, UnitOfWork,
+        Write,
         conformance::{Fixture, suite},
     },
 };
@@ -123,7 +124,14 @@ async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> 
 
 /// Every event stands at its version, and the heads stand at the last.
 async fn assert_whole(store: &Store, events: usize) {
-    let log = store.events(Position::START, 10_000_000).await.unwrap();
+    let mut log: Vec<StoredEvent> = Vec::new();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    // What another instance committed may be hidden for a moment.
+    while log.len() < events && tokio::time::Instant::now() < deadline {
+        log = store.events(Position::START, 10_000_000).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    log = store.events(Position::START, 10_000_000).await.unwrap();
     assert_eq!(log.len(), events);
     let mut streams: BTreeMap<StreamId, Guard> = BTreeMap::new();
     for event in &log {

@@ -224,6 +224,10 @@ async fn a_position_is_a_pair() {
     .execute(&mut early)
     .await
     .unwrap();
+    early
+        .execute("SELECT nextval('minos.minos_events_place_seq')")
+        .await
+        .unwrap();
     until("the younger event", || async {
         let next = store.events(before[0].position, 10).await.unwrap();
         next.len() == 1 && next[0].position.row == place
