@@ -37,10 +37,20 @@ pub(super) struct Batch<'a> {
     views: Views<'a>,
     revived: Revived<'a>,
     letters: Letters<'a>,
+    does: Does,
     /// What an answer may be about, by place.
     pub(super) guarded: Vec<(&'a StreamId, Option<Guard>)>,
     pub(super) marked: Vec<(&'a str, &'a StreamId)>,
     pub(super) claimed: Vec<(&'a StreamId, &'a str)>,
+}
+
+/// What the guards are for.
+#[derive(Default)]
+struct Does {
+    create: bool,
+    change: bool,
+    delete: bool,
+    read: bool,
 }
 
 /// Where a write takes its stream.
@@ -141,6 +151,13 @@ impl<'a> Batch<'a> {
         becomes: Option<(Guard, Option<&'a str>)>,
         at: DateTime<Utc>,
     ) -> i32 {
+        let does = &mut self.does;
+        match (becomes, expected) {
+            (None, _) => does.read = true,
+            (Some(_), None) => does.create = true,
+            (Some(_), Some(_)) => does.change = true,
+        }
+        does.delete |= becomes.is_some_and(|(_, state)| state.is_none());
         self.guarded.push((stream, expected));
         self.guards.push(GuardRow {
             number: u,
@@ -316,7 +333,11 @@ impl<'a> Batch<'a> {
     }
 
     /// Everything in the order of the function's parameters.
-    pub(super) fn arguments(&self, each: bool) -> Result<PgArguments, BoxDynError> {
+    pub(super) fn arguments(
+        &self,
+        each: bool,
+        epoch: Option<i64>,
+    ) -> Result<PgArguments, BoxDynError> {
         let tables: [&dyn Table; 14] = [
             &self.units,
             &self.inbox,
@@ -335,6 +356,11 @@ impl<'a> Batch<'a> {
         ];
         let mut to = PgArguments::default();
         to.add(each)?;
+        to.add(epoch)?;
+        let does = &self.does;
+        for flag in [does.create, does.change, does.delete, does.read] {
+            to.add(flag)?;
+        }
         for table in tables {
             table.bind(&mut to)?;
         }

@@ -5,11 +5,11 @@ use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
 use uuid::Uuid;
 
 /// How many parameters there are.
-pub(super) const PARAMETERS: usize = 78;
+pub(super) const PARAMETERS: usize = 83;
 
 /// A table kept by its columns.
 pub(super) trait Table {
-    /// Binds all columns.
+    /// Binds all columns; as null if there is no row, which costs the function nothing.
     fn bind(&self, to: &mut PgArguments) -> Result<(), BoxDynError>;
 }
 
@@ -39,7 +39,7 @@ macro_rules! table {
 
         impl Table for $table<'_> {
             fn bind(&self, to: &mut PgArguments) -> Result<(), BoxDynError> {
-                $(to.add(&self.$column)?;)*
+                $(to.add((!self.$column.is_empty()).then_some(&self.$column))?;)*
                 Ok(())
             }
         }

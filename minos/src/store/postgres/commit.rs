@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -26,7 +26,7 @@ use super::{
     health::Stalled,
     pool::Pool,
     queue::{Group, Job, Queue},
-    read::Quiet,
+    read::{NextDue, Quiet},
     single::{self, Statements},
 };
 use crate::store::{Error, Result, UnitOfWork};
@@ -42,6 +42,8 @@ pub(super) struct Shared {
     pub(super) quiet: Quietness,
     pub(super) stalled: Stalled,
     pub(super) options: Options,
+    /// The connection of those who commit by themselves.
+    express: Mutex<Option<(PgConnection, i64)>>,
     /// The call of `minos_commit`.
     call: String,
     single: Statements,
@@ -52,6 +54,7 @@ pub(super) struct Shared {
 pub(super) struct Quietness {
     pub(super) events: Quiet,
     pub(super) outbox: Quiet,
+    pub(super) due: NextDue,
 }
 
 /// Why a transaction came to nothing.
@@ -113,6 +116,7 @@ impl Shared {
             last: AtomicI64::new(0),
             quiet: Quietness::default(),
             stalled: Stalled::default(),
+            express: Mutex::default(),
             call,
             single: Statements::new(schema),
             options,
@@ -120,16 +124,18 @@ impl Shared {
         })
     }
 
-    /// One call of the function; it is a transaction of its own unless one has begun.
+    /// One call of the function; it is a transaction of its own unless one has begun. Without an epoch the server looks
+    /// it up.
     pub(super) async fn call(
         &self,
         connection: &mut PgConnection,
+        epoch: Option<i64>,
         groups: &[&[&UnitOfWork]],
         each: bool,
     ) -> Result<Answer, Trouble> {
         let refused = |e| Trouble::Unreadable(Error::Backend(e));
         let batch = Batch::of(groups.iter().copied()).map_err(refused)?;
-        let arguments = batch.arguments(each).map_err(refused)?;
+        let arguments = batch.arguments(each, epoch).map_err(refused)?;
         let query = sqlx::query_with(AssertSqlSafe(self.call.as_str()), arguments);
         let rows = self.in_time(query.fetch_all(connection)).await?;
         let Some(row) = rows.first() else {
@@ -157,9 +163,76 @@ impl Shared {
     }
 
     /// Notes that a transaction of this process has committed something.
-    pub(super) fn committed(&self, xid: i64) {
+    pub(super) fn committed<'u>(&self, xid: i64, units: impl IntoIterator<Item = &'u UnitOfWork>) {
         self.last.fetch_max(xid, Ordering::Relaxed);
+        let due =
+            |u: &UnitOfWork| !(u.sagas.is_empty() && u.timers.is_empty() && u.fired.is_empty());
+        if units.into_iter().any(due) {
+            self.quiet.due.moved();
+        }
         self.changes.send_modify(|n| *n += 1);
+    }
+
+    /// Commits a unit in the caller's own task if nothing else is under way: a task that commits for it would take two
+    /// more switches. [`None`] if it must queue.
+    ///
+    /// Dropped on the way, its connection is closed; nobody else depends on it.
+    pub(super) async fn express(&self, unit: &UnitOfWork) -> Option<Result<()>> {
+        if self.pool.connector.pooled {
+            return None;
+        }
+        self.single.of(unit)?;
+        let _pass = self.queue.pass(unit)?;
+        let idle = self.express_seat().take();
+        let (mut connection, epoch) = match idle {
+            Some(idle) => idle,
+            None => match self.pool.connector.connect().await {
+                Ok(connected) => connected,
+                Err(e) => return Some(Err(e)),
+            },
+        };
+        match self.commit_single(&mut connection, epoch, unit).await {
+            Ok(done) => {
+                *self.express_seat() = Some((connection, epoch));
+                match done {
+                    Some(xid) => {
+                        self.committed(xid, None);
+                        Some(Ok(()))
+                    }
+                    // The function says what is wrong, or tries again.
+                    None => Some(self.alone(unit).await),
+                }
+            }
+            Err(Trouble::Unknown(e)) => Some(Err(Error::OutcomeUnknown(e.into()))),
+            Err(_) => {
+                *self.express_seat() = Some((connection, epoch));
+                Some(self.alone(unit).await)
+            }
+        }
+    }
+
+    fn express_seat(&self) -> MutexGuard<'_, Option<(PgConnection, i64)>> {
+        self.express.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Tries the one statement; [`None`] if the unit is not for it, or was not committed by it.
+    async fn commit_single(
+        &self,
+        connection: &mut PgConnection,
+        epoch: i64,
+        unit: &UnitOfWork,
+    ) -> Result<Option<i64>, Trouble> {
+        let Some(sql) = self.single.of(unit) else {
+            return Ok(None);
+        };
+        let refused = |e| Trouble::Unreadable(Error::Backend(e));
+        let arguments = single::arguments(unit, epoch).map_err(refused)?;
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
+        let rows = self.in_time(query.fetch_all(connection)).await?;
+        rows.first()
+            .map(|row| super::rows::get(row, 0))
+            .transpose()
+            .map_err(|e| Trouble::Unknown(sqlx::Error::Decode(Box::new(e))))
     }
 
     /// Commits one unit by itself, again and again while others hold its locks.
@@ -168,11 +241,11 @@ impl Shared {
         let mut pause = Duration::from_millis(10);
         loop {
             let mut lease = self.pool.acquire("a commit").await?;
-            let why = match self.call(&mut lease, &[&[unit]], false).await {
+            let why = match self.call(&mut lease, None, &[&[unit]], false).await {
                 Ok(mut answer) => {
                     lease.give_back();
                     if answer.written.contains(&true) {
-                        self.committed(answer.xid);
+                        self.committed(answer.xid, [unit]);
                     }
                     match answer.verdicts.pop() {
                         Some(Verdict::Decided(outcome)) => return outcome,
@@ -253,9 +326,9 @@ impl Committer {
         if let Some(unit) = only(&groups)
             && !shared.pool.connector.pooled
         {
-            match self.single(connection, *epoch, unit).await {
+            match shared.commit_single(connection, *epoch, unit).await {
                 Ok(Some(xid)) => {
-                    shared.committed(xid);
+                    shared.committed(xid, None);
                     self.done(groups, || Ok(()));
                     return false;
                 }
@@ -305,45 +378,28 @@ impl Committer {
             .map(|group| group.iter().map(|job| &job.unit).collect())
             .collect();
         let units: Vec<&[&UnitOfWork]> = units.iter().map(Vec::as_slice).collect();
-        let mut outcome = shared.call(connection, &units, false).await;
+        // Behind a pooler nobody knows which server a statement goes to.
+        let known = |epoch: i64| (!shared.pool.connector.pooled).then_some(epoch);
+        let mut outcome = shared.call(connection, known(*epoch), &units, false).await;
         if matches!(outcome, Err(Trouble::Epoch)) {
             outcome = match shared.pool.connector.check(connection).await {
                 Ok(now) => {
                     *epoch = now;
-                    shared.call(connection, &units, false).await
+                    shared.call(connection, known(now), &units, false).await
                 }
                 Err(e) => Err(Trouble::Unreadable(e)),
             };
         }
         if units.len() > 1 && matches!(outcome, Err(Trouble::Failed(_))) {
-            outcome = shared.call(connection, &units, true).await;
+            outcome = shared.call(connection, known(*epoch), &units, true).await;
         }
         outcome
     }
 
-    /// Tries the one statement; [`None`] if the unit is not for it, or was not committed by it.
-    async fn single(
-        &self,
-        connection: &mut PgConnection,
-        epoch: i64,
-        unit: &UnitOfWork,
-    ) -> Result<Option<i64>, Trouble> {
-        let Some(sql) = self.shared.single.of(unit) else {
-            return Ok(None);
-        };
-        let refused = |e| Trouble::Unreadable(Error::Backend(e));
-        let arguments = single::arguments(unit, epoch).map_err(refused)?;
-        let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
-        let rows = self.shared.in_time(query.fetch_all(connection)).await?;
-        rows.first()
-            .map(|row| super::rows::get(row, 0))
-            .transpose()
-            .map_err(|e| Trouble::Unknown(sqlx::Error::Decode(Box::new(e))))
-    }
-
     fn told(&self, groups: Vec<Group>, answer: Answer) {
         if answer.written.contains(&true) {
-            self.shared.committed(answer.xid);
+            let units = groups.iter().flatten().map(|job| &job.unit);
+            self.shared.committed(answer.xid, units);
         }
         let verdicts = answer.verdicts.into_iter().zip(answer.written);
         for (mut group, (verdict, written)) in groups.into_iter().zip(verdicts) {

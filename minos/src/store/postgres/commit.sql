@@ -9,8 +9,12 @@
 -- pass did is rolled back, and the next pass leaves that unit out.
 --
 -- With `each`, every unit has a pass of its own, and one that raises is left out, too.
+--
+-- A table without a row is null. `now_epoch` is null if the caller cannot know it. What the rows of `g` are for is
+-- said by the caller: they create, they change, they delete, they are only read.
 CREATE FUNCTION minos_commit(
-    each boolean, u_id uuid[], u_at timestamptz[], u_trace boolean[],
+    each boolean, now_epoch bigint, creates boolean, changes boolean, deletes boolean, reads boolean,
+    u_id uuid[], u_at timestamptz[], u_trace boolean[],
     i_u integer[], i_unit uuid[], i_consumer text[], i_message uuid[], i_status text[], i_payload text[],
     m_u integer[], m_unit uuid[], m_consumer text[], m_aggregate text[], m_stream uuid[], m_version bigint[], m_tail uuid[],
     m_reached bigint[], m_last uuid[],
@@ -49,12 +53,9 @@ AS $minos$
 #variable_conflict use_column
 DECLARE
     n CONSTANT integer := cardinality(u_id);
-    now_epoch bigint;
     lo integer := 1;
     hi integer := CASE WHEN each THEN 1 ELSE cardinality(u_id) END;
     bad boolean;
-    reads boolean;
-    deletes boolean;
     r record;
     x record;
 BEGIN
@@ -65,10 +66,12 @@ BEGIN
     holder := array_fill(NULL::uuid, ARRAY[n]);
     words := array_fill(NULL::text, ARRAY[n]);
     more := words;
-    SELECT m.epoch INTO now_epoch FROM minos_server m
-    WHERE m.timeline = left(pg_walfile_name(pg_current_wal_lsn()), 8);
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'the server is not the one that wrote last' USING ERRCODE = 'MN002';
+    IF now_epoch IS NULL THEN
+        SELECT m.epoch INTO now_epoch FROM minos_server m
+        WHERE m.timeline = left(pg_walfile_name(pg_current_wal_lsn()), 8);
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'the server is not the one that wrote last' USING ERRCODE = 'MN002';
+        END IF;
     END IF;
 
     WHILE lo <= n LOOP
@@ -164,9 +167,6 @@ BEGIN
         END IF;
 
         IF cardinality(g_u) > 0 THEN
-            reads := EXISTS (SELECT FROM unnest(g_reached) t(reached) WHERE t.reached IS NULL);
-            deletes := EXISTS (SELECT FROM unnest(g_reached, g_state) t(reached, state)
-                WHERE t.reached IS NOT NULL AND t.state IS NULL);
             IF reads THEN
                 -- Reads share their lock; one order for all of them.
                 FOR r IN
@@ -200,59 +200,70 @@ BEGIN
                 END LOOP;
             END IF;
 
-            -- What changes: locked in order, compared, and written. A row that does not come back is looked at.
-            FOR r IN
-                WITH w AS (
-                    SELECT t.* FROM unnest(g_u, g_aggregate, g_id, g_version, g_tail, g_reached)
-                        WITH ORDINALITY t(u, aggregate, id, version, tail, reached, place)
-                    WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0 AND t.version IS NOT NULL AND t.reached IS NOT NULL
-                ), held AS MATERIALIZED (
-                    SELECT t.aggregate, t.id, t.version, t.tail, t.epoch = now_epoch AND t.last_xid >= xid AS younger FROM w
-                    JOIN minos_heads t ON t.aggregate = w.aggregate AND t.id = w.id
-                    ORDER BY t.aggregate, t.id FOR NO KEY UPDATE OF t
-                )
-                SELECT w.u, w.place, h.version AS actual,
-                    h.version = w.version AND h.tail = w.tail AS same
-                FROM w LEFT JOIN held h ON h.aggregate = w.aggregate AND h.id = w.id
-                WHERE h.version IS DISTINCT FROM w.version OR h.tail IS DISTINCT FROM w.tail OR h.younger
-                ORDER BY w.place
-            LOOP
-                IF code[r.u] = 0 THEN
-                    -- The version is right, but a younger transaction wrote it: in the log this one would stand before.
-                    code[r.u] := CASE WHEN r.same THEN 9 ELSE 4 END;
-                    place[r.u] := r.place;
-                    stands[r.u] := coalesce(r.actual, 0);
-                END IF;
-                bad := true;
-            END LOOP;
+            -- What changes: locked in order, compared, and written. What does not come back is looked at.
+            IF changes THEN
+                FOR r IN
+                    WITH w AS (
+                        SELECT t.* FROM unnest(g_u, g_aggregate, g_id, g_version, g_tail, g_reached, g_last, g_state, g_at)
+                            WITH ORDINALITY t(u, aggregate, id, version, tail, reached, last, state, at, place)
+                        WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0
+                            AND t.version IS NOT NULL AND t.reached IS NOT NULL
+                    ), held AS MATERIALIZED (
+                        SELECT w.place, t.version, t.tail, t.epoch = now_epoch AND t.last_xid >= xid AS younger FROM w
+                        JOIN minos_heads t ON t.aggregate = w.aggregate AND t.id = w.id
+                        ORDER BY t.aggregate, t.id FOR NO KEY UPDATE OF t
+                    ), moved AS (
+                        UPDATE minos_heads t SET version = w.reached, tail = w.last, epoch = now_epoch, last_xid = xid,
+                            state = w.state, updated_at = w.at
+                        FROM w JOIN held h ON h.place = w.place
+                        WHERE t.aggregate = w.aggregate AND t.id = w.id AND h.version = w.version AND h.tail = w.tail
+                            AND NOT h.younger
+                        RETURNING w.place
+                    )
+                    SELECT w.u, w.place, h.version AS actual, h.version = w.version AND h.tail = w.tail AS same
+                    FROM w LEFT JOIN held h ON h.place = w.place LEFT JOIN moved m ON m.place = w.place
+                    WHERE m.place IS NULL ORDER BY w.place
+                LOOP
+                    IF code[r.u] = 0 THEN
+                        -- The version is right, but a younger transaction wrote it: in the log this one would stand
+                        -- before.
+                        code[r.u] := CASE WHEN r.same THEN 9 ELSE 4 END;
+                        place[r.u] := r.place;
+                        stands[r.u] := coalesce(r.actual, 0);
+                    END IF;
+                    bad := true;
+                END LOOP;
+            END IF;
 
             -- What is new, and what must stay absent: a row that nobody else can make until this transaction ends.
-            FOR r IN
-                WITH w AS (
-                    SELECT t.* FROM unnest(g_u, g_aggregate, g_id, g_version, g_reached, g_last, g_state, g_at)
-                        WITH ORDINALITY t(u, aggregate, id, version, reached, last, state, at, place)
-                    WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0 AND t.version IS NULL
-                ), made AS (
-                    INSERT INTO minos_heads
-                        (aggregate, id, version, tail, epoch, last_xid, state, created_at, updated_at)
-                    SELECT DISTINCT ON (w.aggregate COLLATE "C", w.id)
-                        w.aggregate, w.id, coalesce(w.reached, 0), coalesce(w.last, u_id[w.u]), now_epoch, xid,
-                        w.state,
-                        u_at[w.u], w.at
-                    FROM w ORDER BY w.aggregate COLLATE "C", w.id, w.reached
-                    ON CONFLICT DO NOTHING RETURNING aggregate, id
-                )
-                SELECT w.* FROM w LEFT JOIN made ON made.aggregate = w.aggregate AND made.id = w.id
-                WHERE made.id IS NULL ORDER BY w.place
-            LOOP
-                SELECT t.version INTO x FROM minos_heads t WHERE t.aggregate = r.aggregate AND t.id = r.id;
-                IF code[r.u] = 0 THEN
-                    code[r.u] := CASE WHEN FOUND THEN 4 ELSE 9 END;
-                    place[r.u] := r.place;
-                    stands[r.u] := x.version;
-                END IF;
-                bad := true;
-            END LOOP;
+            IF creates OR reads THEN
+                FOR r IN
+                    WITH w AS (
+                        SELECT t.* FROM unnest(g_u, g_aggregate, g_id, g_version, g_reached, g_last, g_state, g_at)
+                            WITH ORDINALITY t(u, aggregate, id, version, reached, last, state, at, place)
+                        WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0 AND t.version IS NULL
+                    ), made AS (
+                        INSERT INTO minos_heads
+                            (aggregate, id, version, tail, epoch, last_xid, state, created_at, updated_at)
+                        SELECT DISTINCT ON (w.aggregate COLLATE "C", w.id)
+                            w.aggregate, w.id, coalesce(w.reached, 0), coalesce(w.last, u_id[w.u]), now_epoch, xid,
+                            w.state,
+                            u_at[w.u], w.at
+                        FROM w ORDER BY w.aggregate COLLATE "C", w.id, w.reached
+                        ON CONFLICT DO NOTHING RETURNING aggregate, id
+                    )
+                    SELECT w.* FROM w LEFT JOIN made ON made.aggregate = w.aggregate AND made.id = w.id
+                    WHERE made.id IS NULL ORDER BY w.place
+                LOOP
+                    SELECT t.version INTO x FROM minos_heads t WHERE t.aggregate = r.aggregate AND t.id = r.id;
+                    IF code[r.u] = 0 THEN
+                        code[r.u] := CASE WHEN FOUND THEN 4 ELSE 9 END;
+                        place[r.u] := r.place;
+                        stands[r.u] := x.version;
+                    END IF;
+                    bad := true;
+                END LOOP;
+            END IF;
 
             IF deletes OR cardinality(c_g) > 0 THEN
                 DELETE FROM minos_claims t USING (
@@ -364,13 +375,6 @@ BEGIN
 
         -- Nothing below can refuse a unit.
         IF cardinality(g_u) > 0 THEN
-            UPDATE minos_heads t SET version = w.reached, tail = w.last, epoch = now_epoch, last_xid = xid,
-                state = w.state,
-                updated_at = w.at
-            FROM unnest(g_u, g_aggregate, g_id, g_version, g_reached, g_last, g_state, g_at)
-                w(u, aggregate, id, version, reached, last, state, at)
-            WHERE w.u BETWEEN lo AND hi AND code[w.u] = 0 AND w.version IS NOT NULL AND w.reached IS NOT NULL
-                AND t.aggregate = w.aggregate AND t.id = w.id;
             INSERT INTO minos_events (epoch, xid, id, aggregate, stream, version, name, payload, headers, at)
             SELECT now_epoch, xid, w.id, g_aggregate[w.g], g_id[w.g], w.version, w.name, w.payload, w.headers, w.at
             FROM unnest(e_g, e_at, e_version, e_id, e_name, e_payload, e_headers)

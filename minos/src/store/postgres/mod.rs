@@ -205,6 +205,9 @@ impl super::Store for Store {
             let text = "a text with a NUL character, which PostgreSQL cannot keep";
             return Err(Error::Backend(text.into()));
         }
+        if let Some(outcome) = self.shared.express(&unit).await {
+            return outcome;
+        }
         let (job, answered) = Job::new(unit);
         if !self.shared.queue.push(job) {
             return Err(pool::closed());
@@ -295,7 +298,7 @@ impl super::Store for Store {
     }
 
     async fn next_due(&self) -> Result<Option<DateTime<Utc>>> {
-        read::next_due(&self.shared.pool).await
+        read::next_due(&self.shared).await
     }
 
     async fn dead_letters(&self, consumer: Option<&str>, limit: u32) -> Result<Vec<DeadLetter>> {

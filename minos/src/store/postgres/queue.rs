@@ -52,6 +52,8 @@ struct State {
     waiting: VecDeque<Job>,
     taken: Taken,
     running: usize,
+    /// Whether the last batch had company.
+    crowded: bool,
     closed: bool,
 }
 
@@ -75,12 +77,17 @@ impl Queue {
     /// The next units that may be decided together, or [`None`] once closed and empty. They count as running until
     /// [`done`](Self::done).
     pub(super) async fn next(&self, most: usize) -> Option<Vec<Group>> {
+        if self.state().crowded {
+            // Those who were just answered get the time to come with their next unit.
+            tokio::task::yield_now().await;
+        }
         loop {
             let changed = self.changed.notified();
             {
                 let mut state = self.state();
                 let batch = state.gather(most);
                 if !batch.is_empty() {
+                    state.crowded = batch.len() > 1;
                     state.running += batch.iter().map(Vec::len).sum::<usize>();
                     let more = !state.waiting.is_empty();
                     drop(state);
@@ -100,15 +107,32 @@ impl Queue {
         }
     }
 
+    /// Lets a unit pass at once if nothing else is under way; it counts as running until the pass is dropped.
+    pub(super) fn pass<'q>(&'q self, unit: &UnitOfWork) -> Option<Pass<'q>> {
+        let mut state = self.state();
+        if state.closed || state.crowded || state.running > 0 || !state.waiting.is_empty() {
+            return None;
+        }
+        let keys = Keys::of(unit);
+        state.taken.take(&keys);
+        state.running = 1;
+        drop(state);
+        Some(Pass { queue: self, keys })
+    }
+
     /// Answers a unit: others may touch its rows now.
     pub(super) fn done(&self, job: Job, outcome: Result<()>) {
+        self.free(&job.keys);
+        job.answer.send(outcome).ok();
+    }
+
+    fn free(&self, keys: &Keys) {
         let mut state = self.state();
-        state.taken.free(&job.keys);
+        state.taken.free(keys);
         state.running -= 1;
         let idle = state.running == 0 && state.waiting.is_empty();
         let more = !state.waiting.is_empty();
         drop(state);
-        job.answer.send(outcome).ok();
         if more {
             self.changed.notify_one();
         }
@@ -134,6 +158,19 @@ impl Queue {
             }
             idle.await;
         }
+    }
+}
+
+/// The right of one unit to be committed by its own caller.
+#[derive(Debug)]
+pub(super) struct Pass<'q> {
+    queue: &'q Queue,
+    keys: Keys,
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        self.queue.free(&self.keys);
     }
 }
 

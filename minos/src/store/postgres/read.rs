@@ -1,6 +1,9 @@
 //! Reads. Those of the log and of the outbox take their horizon from the snapshot that gives them the rows.
 
-use std::sync::{Arc, Mutex, atomic::Ordering};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgArguments, PgRow};
@@ -493,14 +496,49 @@ pub(super) async fn due_timers(
     rows.iter().map(timer).collect()
 }
 
-pub(super) async fn next_due(pool: &Connections) -> Result<Option<DateTime<Utc>>> {
+pub(super) async fn next_due(shared: &Shared) -> Result<Option<DateTime<Utc>>> {
+    let known = &shared.quiet.due;
+    let moves = known.moves.load(Ordering::Acquire);
+    if let Some(due) = known.get(moves) {
+        return Ok(due);
+    }
+    let asked = Instant::now();
     let rows = fetch!(
-        pool,
+        shared.pool,
         "next due",
         "SELECT least((SELECT min(due_at) FROM minos_sagas WHERE due_at IS NOT NULL), \
          (SELECT min(due_at) FROM minos_timers))",
     );
-    rows.first().map_or(Ok(None), |row| rows::get(row, 0))
+    let due = rows.first().map_or(Ok(None), |row| rows::get(row, 0))?;
+    *known.known.lock().unwrap_or_else(|e| e.into_inner()) = Some((due, moves, asked));
+    Ok(due)
+}
+
+/// When the next saga or timer is due, as it was a moment ago: those who look after every commit need not ask the
+/// server each time. What other processes change is seen a moment later.
+#[derive(Debug, Default)]
+pub(super) struct NextDue {
+    /// Rises with every saga or timer that this process moves.
+    moves: AtomicU64,
+    known: Mutex<Option<Known>>,
+}
+
+/// When it is due, at which moves, and when that was asked.
+type Known = (Option<DateTime<Utc>>, u64, Instant);
+
+impl NextDue {
+    /// How long an answer is good for.
+    const MOMENT: Duration = Duration::from_millis(200);
+
+    pub(super) fn moved(&self) {
+        self.moves.fetch_add(1, Ordering::Release);
+    }
+
+    fn get(&self, moves: u64) -> Option<Option<DateTime<Utc>>> {
+        let known = self.known.lock().unwrap_or_else(|e| e.into_inner());
+        let (due, at, asked) = (*known)?;
+        (at == moves && asked.elapsed() < Self::MOMENT).then_some(due)
+    }
 }
 
 pub(super) async fn dead_letters(

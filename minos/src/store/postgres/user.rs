@@ -143,7 +143,7 @@ async fn finish(shared: &Shared, mut lease: Lease, token: &str, unit: &UnitOfWor
         Ok(Some(xid)) => match lease.execute("COMMIT").await {
             Ok(_) => {
                 lease.give_back();
-                shared.committed(xid);
+                shared.committed(xid, [unit]);
                 Ok(())
             }
             Err(e) if fault::is_lost(&e) => {
@@ -192,7 +192,7 @@ async fn resolve(shared: &Shared, unit: &UnitOfWork, cause: sqlx::Error) -> Resu
 async fn look(shared: &Shared, unit: &UnitOfWork) -> Result<Result<()>> {
     let mut lease = shared.pool.acquire("a look for a unit").await?;
     lease.execute("BEGIN").await.map_err(fault::explain)?;
-    let found = shared.call(&mut lease, &[&[unit]], false).await;
+    let found = shared.call(&mut lease, None, &[&[unit]], false).await;
     if roll_back(&mut lease).await {
         lease.give_back();
     }
@@ -233,7 +233,7 @@ async fn still_open(lease: &mut Lease, token: &str) -> Result<()> {
 /// The transaction's number if it is to be committed; [`None`] if the unit was committed before, then with the same
 /// user SQL: what it wrote now must not count again.
 async fn decide(shared: &Shared, lease: &mut Lease, unit: &UnitOfWork) -> Result<Option<i64>> {
-    let mut answer = match shared.call(lease, &[&[unit]], false).await {
+    let mut answer = match shared.call(lease, None, &[&[unit]], false).await {
         Ok(answer) => answer,
         // Nothing was committed yet, whatever happened.
         Err(Trouble::Unknown(e)) => return Err(Error::Unavailable(e.into())),
