@@ -10,6 +10,9 @@
 --
 -- With `each`, every unit has a pass of its own, and one that raises is left out, too.
 --
+-- Joins are nested loops, so that no plan reads a table from end to end that was small once. Of two lists that would be
+-- their product; so the lists are joined only if their lengths say that something is missing.
+--
 -- A table without a row is null. `now_epoch` is null if the caller cannot know it. What the rows of `g` are for is
 -- said by the caller: they create, they change, they delete, they are only read.
 CREATE FUNCTION minos_commit(
@@ -112,7 +115,7 @@ BEGIN
                     ON CONFLICT DO NOTHING RETURNING consumer, message
                 )
                 SELECT w.u, w.unit, w.consumer, w.message FROM w LEFT JOIN made USING (consumer, message)
-                WHERE made.message IS NULL
+                WHERE made.message IS NULL AND (SELECT count(*) FROM made) < (SELECT count(*) FROM w)
             LOOP
                 SELECT t.unit, t.status, t.payload INTO x FROM minos_inbox t
                 WHERE t.consumer = r.consumer AND t.message = r.message;
@@ -131,15 +134,20 @@ BEGIN
                         ) WITH ORDINALITY t(u, unit, consumer, aggregate, stream, version, tail, reached, last, place)
                     WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0
                 ), held AS MATERIALIZED (
-                    SELECT t.consumer, t.aggregate, t.stream, t.version, t.tail FROM w
-                    JOIN minos_marks t ON t.consumer = w.consumer AND t.aggregate = w.aggregate AND t.stream = w.stream
-                    ORDER BY t.consumer, t.aggregate, t.stream FOR NO KEY UPDATE OF t
+                    SELECT w.*, t.version AS has, t.tail AS ends
+                    FROM (
+                        SELECT * FROM w WHERE w.version IS NOT NULL
+                        ORDER BY w.consumer COLLATE "C", w.aggregate COLLATE "C", w.stream
+                    ) w, LATERAL (
+                        SELECT t.version, t.tail FROM minos_marks t
+                        WHERE t.consumer = w.consumer AND t.aggregate = w.aggregate AND t.stream = w.stream
+                        FOR NO KEY UPDATE
+                    ) t
                 ), moved AS (
-                    UPDATE minos_marks t SET version = w.reached, tail = w.last, unit = w.unit
-                    FROM w JOIN held h ON h.consumer = w.consumer AND h.aggregate = w.aggregate AND h.stream = w.stream
-                    WHERE t.consumer = w.consumer AND t.aggregate = w.aggregate AND t.stream = w.stream
-                        AND h.version = w.version AND h.tail = w.tail AND t.version = w.version AND t.tail = w.tail
-                    RETURNING w.place
+                    UPDATE minos_marks t SET version = h.reached, tail = h.last, unit = h.unit FROM held h
+                    WHERE t.consumer = h.consumer AND t.aggregate = h.aggregate AND t.stream = h.stream
+                        AND h.has = h.version AND h.ends = h.tail
+                    RETURNING h.place
                 ), made AS (
                     INSERT INTO minos_marks (consumer, aggregate, stream, version, tail, unit)
                     SELECT w.consumer, w.aggregate, w.stream, w.reached, w.last, w.unit FROM w
@@ -149,7 +157,9 @@ BEGIN
                 SELECT w.* FROM w LEFT JOIN moved ON moved.place = w.place
                 LEFT JOIN made ON made.consumer = w.consumer AND made.aggregate = w.aggregate
                     AND made.stream = w.stream
-                WHERE moved.place IS NULL AND made.stream IS NULL ORDER BY w.place
+                WHERE moved.place IS NULL AND made.stream IS NULL
+                    AND (SELECT count(*) FROM moved) + (SELECT count(*) FROM made) < (SELECT count(*) FROM w)
+                ORDER BY w.place
             LOOP
                 SELECT t.version, t.tail, t.unit INTO x FROM minos_marks t
                 WHERE t.consumer = r.consumer AND t.aggregate = r.aggregate AND t.stream = r.stream;
@@ -209,20 +219,22 @@ BEGIN
                         WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0
                             AND t.version IS NOT NULL AND t.reached IS NOT NULL
                     ), held AS MATERIALIZED (
-                        SELECT w.place, t.version, t.tail, t.epoch = now_epoch AND t.last_xid >= xid AS younger FROM w
-                        JOIN minos_heads t ON t.aggregate = w.aggregate AND t.id = w.id
-                        ORDER BY t.aggregate, t.id FOR NO KEY UPDATE OF t
+                        SELECT w.*, t.version AS has, t.version = w.version AND t.tail = w.tail AS same, t.younger
+                        FROM (SELECT * FROM w ORDER BY w.aggregate COLLATE "C", w.id) w LEFT JOIN LATERAL (
+                            SELECT t.version, t.tail, t.epoch = now_epoch AND t.last_xid >= xid AS younger
+                            FROM minos_heads t WHERE t.aggregate = w.aggregate AND t.id = w.id FOR NO KEY UPDATE
+                        ) t ON true
                     ), moved AS (
-                        UPDATE minos_heads t SET version = w.reached, tail = w.last, epoch = now_epoch, last_xid = xid,
-                            state = w.state, updated_at = w.at
-                        FROM w JOIN held h ON h.place = w.place
-                        WHERE t.aggregate = w.aggregate AND t.id = w.id AND h.version = w.version AND h.tail = w.tail
-                            AND NOT h.younger
-                        RETURNING w.place
+                        UPDATE minos_heads t SET version = h.reached, tail = h.last, epoch = now_epoch, last_xid = xid,
+                            state = h.state, updated_at = h.at
+                        FROM held h WHERE t.aggregate = h.aggregate AND t.id = h.id AND h.same AND NOT h.younger
+                        RETURNING 1
                     )
-                    SELECT w.u, w.place, h.version AS actual, h.version = w.version AND h.tail = w.tail AS same
-                    FROM w LEFT JOIN held h ON h.place = w.place LEFT JOIN moved m ON m.place = w.place
-                    WHERE m.place IS NULL ORDER BY w.place
+                    SELECT h.u, h.place, h.has AS actual, h.same FROM held h
+                    WHERE h.same IS NOT TRUE OR h.younger
+                        OR (SELECT count(*) FROM moved)
+                            < (SELECT count(*) FROM held g WHERE g.same AND NOT g.younger)
+                    ORDER BY h.place
                 LOOP
                     IF code[r.u] = 0 THEN
                         -- The version is right, but a younger transaction wrote it: in the log this one would stand
@@ -253,7 +265,8 @@ BEGIN
                         ON CONFLICT DO NOTHING RETURNING aggregate, id
                     )
                     SELECT w.* FROM w LEFT JOIN made ON made.aggregate = w.aggregate AND made.id = w.id
-                    WHERE made.id IS NULL ORDER BY w.place
+                    WHERE made.id IS NULL AND (SELECT count(*) FROM made) < (SELECT count(*) FROM w)
+                    ORDER BY w.place
                 LOOP
                     SELECT t.version INTO x FROM minos_heads t WHERE t.aggregate = r.aggregate AND t.id = r.id;
                     IF code[r.u] = 0 THEN
@@ -290,7 +303,8 @@ BEGIN
                     )
                     SELECT w.* FROM w LEFT JOIN made ON made.aggregate = w.aggregate AND made.field = w.field
                         AND made.brief = w.brief AND made.id = w.id
-                    WHERE made.id IS NULL ORDER BY w.place
+                    WHERE made.id IS NULL AND (SELECT count(*) FROM made) < (SELECT count(*) FROM w)
+                    ORDER BY w.place
                 LOOP
                     SELECT t.id INTO x FROM minos_claims t
                     WHERE t.aggregate = r.aggregate AND t.field = r.field AND t.brief = r.brief;
@@ -311,13 +325,13 @@ BEGIN
                         t(u, id, name, version, status, due, created, updated, body)
                     WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0
                 ), held AS MATERIALIZED (
-                    SELECT t.id, t.version FROM w JOIN minos_sagas t ON t.id = w.id
-                    ORDER BY t.id FOR NO KEY UPDATE OF t
+                    SELECT w.*, t.version AS has FROM (SELECT * FROM w WHERE w.version <> 1 ORDER BY w.id) w, LATERAL (
+                        SELECT t.version FROM minos_sagas t WHERE t.id = w.id FOR NO KEY UPDATE
+                    ) t
                 ), moved AS (
-                    UPDATE minos_sagas t SET name = w.name, version = w.version, status = w.status, due_at = w.due,
-                        updated_at = w.updated, body = w.body
-                    FROM w JOIN held h ON h.id = w.id
-                    WHERE t.id = w.id AND h.version = w.version - 1 AND t.version = w.version - 1 RETURNING t.id
+                    UPDATE minos_sagas t SET name = h.name, version = h.version, status = h.status, due_at = h.due,
+                        updated_at = h.updated, body = h.body
+                    FROM held h WHERE t.id = h.id AND h.has = h.version - 1 RETURNING t.id
                 ), made AS (
                     INSERT INTO minos_sagas (id, name, version, status, due_at, created_at, updated_at, body)
                     SELECT w.id, w.name, w.version, w.status, w.due, w.created, w.updated, w.body FROM w
@@ -326,6 +340,7 @@ BEGIN
                 )
                 SELECT w.u, w.id FROM w LEFT JOIN moved ON moved.id = w.id LEFT JOIN made ON made.id = w.id
                 WHERE moved.id IS NULL AND made.id IS NULL
+                    AND (SELECT count(*) FROM moved) + (SELECT count(*) FROM made) < (SELECT count(*) FROM w)
             LOOP
                 IF code[r.u] = 0 THEN
                     code[r.u] := 6;

@@ -39,6 +39,9 @@ impl Job {
 /// How many units that cannot run yet are passed over when a batch is gathered.
 const PASSED: usize = 512;
 
+/// After so many units alone, the next is not waited for.
+const CALM: u32 = 16;
+
 /// The queue of all committers.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -52,8 +55,8 @@ struct State {
     waiting: VecDeque<Job>,
     taken: Taken,
     running: usize,
-    /// Whether the last batch had company.
-    crowded: bool,
+    /// How many units came alone since some came together.
+    calm: u32,
     closed: bool,
 }
 
@@ -77,7 +80,7 @@ impl Queue {
     /// The next units that may be decided together, or [`None`] once closed and empty. They count as running until
     /// [`done`](Self::done).
     pub(super) async fn next(&self, most: usize) -> Option<Vec<Group>> {
-        if self.state().crowded {
+        if self.state().calm < CALM {
             // Those who were just answered get the time to come with their next unit.
             tokio::task::yield_now().await;
         }
@@ -87,8 +90,11 @@ impl Queue {
                 let mut state = self.state();
                 let batch = state.gather(most);
                 if !batch.is_empty() {
-                    state.crowded = batch.len() > 1;
-                    state.running += batch.iter().map(Vec::len).sum::<usize>();
+                    let units = batch.iter().map(Vec::len).sum::<usize>();
+                    state.running += units;
+                    if units > 1 {
+                        state.calm = 0;
+                    }
                     let more = !state.waiting.is_empty();
                     drop(state);
                     if more {
@@ -110,7 +116,9 @@ impl Queue {
     /// Lets a unit pass at once if nothing else is under way; it counts as running until the pass is dropped.
     pub(super) fn pass<'q>(&'q self, unit: &UnitOfWork) -> Option<Pass<'q>> {
         let mut state = self.state();
-        if state.closed || state.crowded || state.running > 0 || !state.waiting.is_empty() {
+        state.calm = state.calm.saturating_add(1);
+        let busy = state.running > 0 || !state.waiting.is_empty();
+        if busy || state.closed || state.calm < CALM {
             return None;
         }
         let keys = Keys::of(unit);
