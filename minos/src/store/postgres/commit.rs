@@ -24,6 +24,7 @@ use super::{
     columns::PARAMETERS,
     epoch, fault,
     health::Stalled,
+    loads::Loads,
     pool::Pool,
     queue::{Group, Job, Queue},
     read::{NextDue, Quiet},
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     /// The youngest transaction that this process has committed.
     pub(super) last: AtomicI64,
     pub(super) quiet: Quietness,
+    pub(super) loads: Arc<Loads>,
     pub(super) stalled: Stalled,
     pub(super) options: Options,
     /// The connection of those who commit by themselves.
@@ -115,6 +117,7 @@ impl Shared {
             changes: watch::Sender::new(0),
             last: AtomicI64::new(0),
             quiet: Quietness::default(),
+            loads: Arc::default(),
             stalled: Stalled::default(),
             express: Mutex::default(),
             call,

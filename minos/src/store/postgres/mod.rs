@@ -23,6 +23,7 @@ mod fault;
 mod find;
 mod health;
 mod keys;
+mod loads;
 mod names;
 mod pool;
 mod queue;
@@ -222,7 +223,10 @@ impl super::Store for Store {
     }
 
     async fn load(&self, streams: &[StreamId]) -> Result<Vec<Option<Head>>> {
-        read::load(&self.shared.pool, streams).await
+        match streams {
+            [one] => Ok(vec![self.shared.loads.one(&self.shared.pool, one).await?]),
+            many => read::load(&self.shared.pool, many).await,
+        }
     }
 
     async fn find(&self, find: &Find) -> Result<Vec<(Uuid, Head)>> {
