@@ -189,7 +189,12 @@ impl Shared {
         let idle = self.express_seat().take();
         let (mut connection, epoch) = match idle {
             Some(idle) => idle,
-            None => match self.pool.connector.connect().await {
+            None => match self
+                .pool
+                .connector
+                .connect_patiently(self.options.patience)
+                .await
+            {
                 Ok(connected) => connected,
                 Err(e) => return Some(Err(e)),
             },
@@ -314,7 +319,11 @@ impl Committer {
     async fn take(&mut self) -> Result<(PgConnection, i64)> {
         match self.connection.take() {
             Some(taken) => Ok(taken),
-            None => self.shared.pool.connector.connect().await,
+            None => {
+                let shared = &self.shared;
+                let patience = shared.options.patience;
+                shared.pool.connector.connect_patiently(patience).await
+            }
         }
     }
 

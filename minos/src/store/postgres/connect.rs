@@ -76,28 +76,20 @@ impl Connector {
         connection.map_err(|e| self.explain(e))
     }
 
-    /// The same, again and again while the server is away or starts.
-    pub(super) async fn patiently(&self, patience: Duration) -> Result<PgConnection> {
-        let until = Instant::now() + patience;
-        let mut pause = Duration::from_millis(100);
-        loop {
-            match self.plain().await {
-                Err(Error::Unavailable(cause)) if Instant::now() + pause < until => {
-                    tracing::warn!(error = %cause, "the database is away; trying again");
-                    sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(2));
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
     /// A connection to a server that is known to be the one that wrote the rows, or whose epoch was raised; and the
     /// epoch.
     pub(super) async fn connect(&self) -> Result<(PgConnection, i64)> {
         let mut connection = self.plain().await?;
         let epoch = self.check(&mut connection).await?;
         Ok((connection, epoch))
+    }
+
+    /// The same; a server that is away is waited for, because it may only restart.
+    pub(super) async fn connect_patiently(
+        &self,
+        patience: Duration,
+    ) -> Result<(PgConnection, i64)> {
+        patiently(patience, || self.connect()).await
     }
 
     /// Looks whether the server is still the one that wrote last, and answers the epoch.
@@ -160,6 +152,25 @@ impl Connector {
             )),
             Some(_) => fault::explain(error),
             None => Error::Unavailable(format!("{place}: {text}").into()),
+        }
+    }
+}
+
+/// Tries again and again while the server is away or starts.
+pub(super) async fn patiently<T, F>(patience: Duration, attempt: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let until = Instant::now() + patience;
+    let mut pause = Duration::from_millis(50);
+    loop {
+        match attempt().await {
+            Err(Error::Unavailable(cause)) if Instant::now() + pause < until => {
+                tracing::warn!(error = %cause, "the database is away; trying again");
+                sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+            outcome => return outcome,
         }
     }
 }

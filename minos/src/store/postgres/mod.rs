@@ -148,7 +148,7 @@ impl Store {
     /// [`Error::Corrupt`] for tables that a newer version made; [`Error::Unavailable`] for a server that stays away.
     pub async fn open(url: &str, options: Options) -> Result<Self> {
         let connector = Arc::new(Connector::new(url, &options)?);
-        let mut first = connector.patiently(options.connect_timeout).await?;
+        let mut first = connect::patiently(options.connect_timeout, || connector.plain()).await?;
         schema::migrate(&mut first, &connector.schema).await?;
         let epoch = connector.check(&mut first).await?;
         if connector.pooled {
