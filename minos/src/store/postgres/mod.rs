@@ -137,6 +137,13 @@ impl fmt::Debug for Store {
     }
 }
 
+/// Its tasks end, and with them its connections.
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.shared.queue.shut();
+    }
+}
+
 impl Store {
     /// Connects to a database (`postgres://user:password@host/database`) and makes the schema and its tables where
     /// they are missing. The database itself must be there.

@@ -149,18 +149,23 @@ impl Queue {
         }
     }
 
+    /// Takes no more; what waits is still done.
+    pub(super) fn shut(&self) {
+        self.state().closed = true;
+        self.changed.notify_one();
+    }
+
     /// Takes no more, and waits until all is done.
     pub(super) async fn close(&self) {
         loop {
             let idle = self.idle.notified();
             tokio::pin!(idle);
             idle.as_mut().enable();
+            self.shut();
             let done = {
-                let mut state = self.state();
-                state.closed = true;
+                let state = self.state();
                 state.running == 0 && state.waiting.is_empty()
             };
-            self.changed.notify_one();
             if done {
                 return;
             }

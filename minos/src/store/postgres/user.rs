@@ -121,9 +121,14 @@ impl SqlTransaction for Loan {
 
     async fn commit(self: Box<Self>, unit: UnitOfWork) -> Result<()> {
         unit.validate()?;
-        let Some(lease) = self.slot.lock().await.take() else {
+        let mut slot = self.slot.lock().await;
+        if Instant::now() >= self.deadline {
+            return Err(self.spent());
+        }
+        let Some(lease) = slot.take() else {
             return Err(self.spent());
         };
+        drop(slot);
         // From here on it runs to its end, even if nobody waits.
         let (shared, token) = (self.shared.clone(), self.token.clone());
         let finished = tokio::spawn(async move { finish(&shared, lease, &token, &unit).await });

@@ -105,6 +105,21 @@ async fn what_is_wrong_is_said_at_once_and_without_the_password() {
     assert!(!why.to_string().contains("s3cret"), "{why}");
 }
 
+/// Nobody waits for what a dropped store holds: its connections go with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_store_leaves_no_connection() {
+    let database = Database::new().await;
+    let store = database.open(patient()).await;
+    store.commit(adding(&stream(), None)).await.unwrap();
+    drop(store);
+    let sql = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    super::until("the last connection's end", || async {
+        let mut stranger = database.stranger().await;
+        stranger.fetch_all(sql).await.unwrap().is_empty()
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_closed_takes_no_more() {
     let database = Database::new().await;
