@@ -39,6 +39,12 @@ pub(super) const KEYS: &[Key] = &[
         show: |s| s.database.pool.to_string(),
     },
     Key {
+        path: "database.allow_restored",
+        per_service: true,
+        set: |s, v| value::flag(v).map(|b| s.database.allow_restored = b),
+        show: |s| s.database.allow_restored.to_string(),
+    },
+    Key {
         path: "broker.url",
         per_service: false,
         set: |s, v| value::broker(v).map(|url| s.broker.url = url),

@@ -2,6 +2,8 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use super::value::without_password;
+
 /// Every setting of a process, or of one service in it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -26,6 +28,8 @@ pub struct Database {
     pub url: DatabaseUrl,
     /// How many connections read at the same time.
     pub pool: u32,
+    /// PostgreSQL: whether to go on with a database that was restored into another server.
+    pub allow_restored: bool,
 }
 
 /// Which database.
@@ -36,6 +40,32 @@ pub enum DatabaseUrl {
     Memory,
     /// `sqlite://path`: an SQLite file. A relative path starts at the working directory.
     Sqlite(PathBuf),
+    /// `postgres://user:password@host/database`: a schema in a PostgreSQL database, named like the service.
+    Postgres(PostgresUrl),
+}
+
+/// The URL of a PostgreSQL database; it is shown without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresUrl(pub(super) String);
+
+impl PostgresUrl {
+    /// The URL with its password.
+    #[must_use]
+    pub fn exposed(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostgresUrl({self})")
+    }
+}
+
+impl fmt::Display for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_password(&self.0))
+    }
 }
 
 /// How services reach each other.
@@ -122,6 +152,7 @@ impl Default for Database {
         Self {
             url: DatabaseUrl::Sqlite(PathBuf::from("data/{service}.db")),
             pool: 8,
+            allow_restored: false,
         }
     }
 }
@@ -175,6 +206,7 @@ impl fmt::Display for DatabaseUrl {
         match self {
             DatabaseUrl::Memory => f.write_str("memory://"),
             DatabaseUrl::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            DatabaseUrl::Postgres(url) => write!(f, "{url}"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use super::settings::{Bind, BrokerUrl, DatabaseUrl};
+use super::settings::{Bind, BrokerUrl, DatabaseUrl, PostgresUrl};
 
 /// A value as it is written in a file, a variable, or code.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,18 +29,30 @@ impl fmt::Display for Value {
 pub(super) type Parsed<T> = Result<T, String>;
 
 /// Hides the password of a URL: errors end up in logs.
-fn without_password(text: &str) -> String {
+pub(super) fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };
-    let authority = rest.split('/').next().unwrap_or_default();
-    match authority.rsplit_once('@') {
-        Some((user, _)) if user.contains(':') => {
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // A password may have a character that should have been written otherwise; all before the last `@` is suspect.
+    let mut shown = match rest.rsplit_once('@') {
+        Some((user, place)) if user.contains(':') => {
             let name = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{name}:***{}", &rest[user.len()..])
+            format!("{scheme}://{name}:***@{place}")
         }
-        _ => text.to_owned(),
+        _ => format!("{scheme}://{rest}"),
+    };
+    for (at, option) in query.split('&').filter(|o| !o.is_empty()).enumerate() {
+        shown.push(if at == 0 { '?' } else { '&' });
+        match option.split_once('=') {
+            Some((name, _)) if name.contains("password") => {
+                shown.push_str(name);
+                shown.push_str("=***");
+            }
+            _ => shown.push_str(option),
+        }
     }
+    shown
 }
 
 fn text<'a>(value: &'a Value, example: &str) -> Parsed<&'a str> {
@@ -178,6 +190,11 @@ struct Scheme {
 
 const DATABASES: &[Scheme] = &[
     Scheme {
+        name: "postgres",
+        built: cfg!(feature = "postgres"),
+        write: "`postgres://user:password@host/database`",
+    },
+    Scheme {
         name: "sqlite",
         built: cfg!(feature = "sqlite"),
         write: "`sqlite://data/{service}.db`",
@@ -204,22 +221,42 @@ const BROKERS: &[Scheme] = &[
 
 pub(super) fn database(value: &Value) -> Parsed<DatabaseUrl> {
     let (scheme, path) = url(value, DATABASES)?;
-    Ok(match scheme {
-        "memory" => DatabaseUrl::Memory,
-        _ => DatabaseUrl::Sqlite(path),
-    })
+    match scheme {
+        "memory" => Ok(DatabaseUrl::Memory),
+        "postgres" => postgres(path),
+        _ => Ok(DatabaseUrl::Sqlite(PathBuf::from(path))),
+    }
+}
+
+/// What can be said of the URL without its driver.
+fn postgres(rest: &str) -> Parsed<DatabaseUrl> {
+    const WRITE: &str =
+        "write `postgres://user:password@host/database`, special characters of the password as %XX";
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    let database = place.split_once('/').map_or("", |(_, database)| database);
+    let named = !database.is_empty() || query.split('&').any(|o| o.starts_with("dbname="));
+    if !named {
+        return Err(format!("the database is missing; {WRITE}"));
+    }
+    if database.contains('/') || rest.contains(char::is_whitespace) || rest.contains('#') {
+        return Err(WRITE.to_owned());
+    }
+    Ok(DatabaseUrl::Postgres(PostgresUrl(format!(
+        "postgres://{rest}"
+    ))))
 }
 
 pub(super) fn broker(value: &Value) -> Parsed<BrokerUrl> {
     let (scheme, path) = url(value, BROKERS)?;
     Ok(match scheme {
         "memory" => BrokerUrl::Memory,
-        _ => BrokerUrl::Local(path),
+        _ => BrokerUrl::Local(PathBuf::from(path)),
     })
 }
 
 /// A scheme that this build has, and the path behind it.
-fn url(value: &Value, schemes: &[Scheme]) -> Parsed<(&'static str, PathBuf)> {
+fn url<'v>(value: &'v Value, schemes: &[Scheme]) -> Parsed<(&'static str, &'v str)> {
     let fits: Vec<&Scheme> = schemes.iter().filter(|s| s.built).collect();
     let ways: Vec<&str> = fits.iter().map(|s| s.write).collect();
     let write = format!("write {}", ways.join(" or "));
@@ -229,6 +266,11 @@ fn url(value: &Value, schemes: &[Scheme]) -> Parsed<(&'static str, PathBuf)> {
     let Some((scheme, path)) = text.trim().split_once("://") else {
         return Err(write);
     };
+    let scheme = if scheme == "postgresql" {
+        "postgres"
+    } else {
+        scheme
+    };
     let Some(found) = fits.iter().find(|s| s.name == scheme) else {
         let names: Vec<_> = fits.iter().map(|s| format!("`{}`", s.name)).collect();
         return Err(format!(
@@ -237,11 +279,13 @@ fn url(value: &Value, schemes: &[Scheme]) -> Parsed<(&'static str, PathBuf)> {
         ));
     };
     match (found.name, path) {
-        ("memory", "") => Ok(("memory", PathBuf::new())),
+        ("memory", "") => Ok(("memory", "")),
         ("memory", _) => Err("nothing follows `memory://`".to_owned()),
         (_, "") => Err(format!("the path is missing; {write}")),
-        (_, path) if path.contains(['?', '#']) => Err(format!("a path has no options; {write}")),
-        (name, path) => Ok((name, PathBuf::from(path))),
+        ("local" | "sqlite", path) if path.contains(['?', '#']) => {
+            Err(format!("a path has no options; {write}"))
+        }
+        (name, path) => Ok((name, path)),
     }
 }
 
@@ -304,12 +348,36 @@ mod tests {
     #[test]
     fn urls_name_what_this_build_has() {
         assert_eq!(database(&txt("memory://")), Ok(DatabaseUrl::Memory));
-        let error = database(&txt("postgres://localhost/foo")).unwrap_err();
-        assert!(error.contains("no support for `postgres`"), "{error}");
+        let error = database(&txt("mysql://localhost/foo")).unwrap_err();
+        assert!(error.contains("no support for `mysql`"), "{error}");
         assert!(error.contains("`memory://`"), "{error}");
         assert!(broker(&txt("kafka://localhost:9092")).is_err());
         assert!(broker(&txt("memory://x")).is_err());
         assert!(database(&txt("data/foo.db")).is_err());
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_postgres_url_names_a_database() {
+        for good in [
+            "postgres://localhost/foo",
+            "postgresql://joe:pw@[::1]:5432/{service}?sslmode=require",
+            "postgres:///foo?host=/run/postgresql",
+            "postgres://db?dbname=foo",
+        ] {
+            assert!(database(&txt(good)).is_ok(), "{good}");
+        }
+        for bad in [
+            "postgres://",
+            "postgres://db",
+            "postgres://db/",
+            "postgres://db/a b",
+        ] {
+            assert!(database(&txt(bad)).is_err(), "{bad}");
+        }
+        let url = database(&txt("postgresql://joe:pw@db/foo")).unwrap();
+        assert_eq!(url.to_string(), "postgres://joe:***@db/foo");
+        assert!(!format!("{url:?}").contains("pw"), "{url:?}");
     }
 
     #[cfg(all(feature = "sqlite", feature = "local"))]
@@ -326,8 +394,19 @@ mod tests {
 
     #[test]
     fn an_error_never_shows_a_password() {
-        let shown = txt("postgres://joe:s3cr@t@db/foo").to_string();
-        assert_eq!(shown, "\"postgres://joe:***@db/foo\"");
+        for (url, shown) in [
+            ("postgres://joe:s3cr@t@db/foo", "postgres://joe:***@db/foo"),
+            (
+                "postgres://joe:s3/cr@db/foo?a=b",
+                "postgres://joe:***@db/foo?a=b",
+            ),
+            (
+                "postgres://db:5432/foo?user=joe&password=s3cr&a=b",
+                "postgres://db:5432/foo?user=joe&password=***&a=b",
+            ),
+        ] {
+            assert_eq!(txt(url).to_string(), format!("\"{shown}\""));
+        }
         assert_eq!(txt("memory://").to_string(), "\"memory://\"");
     }
 }

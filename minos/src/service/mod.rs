@@ -13,6 +13,11 @@ mod local;
 #[cfg(not(feature = "local"))]
 #[path = "without/local.rs"]
 mod local;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(not(feature = "postgres"))]
+#[path = "without/postgres.rs"]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(not(feature = "sqlite"))]

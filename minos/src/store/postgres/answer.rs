@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::{batch::Batch, fault, rows};
 use crate::store::{Error, Result, UnitOfWork};
 
-/// How it went with one unit.
+/// How it went with one unit, or with a chain of them.
 #[derive(Debug)]
 pub(super) enum Verdict {
     /// It is decided.
@@ -24,7 +24,7 @@ pub(super) struct Answer {
 }
 
 /// Reads the one row that the function answers.
-pub(super) fn read(row: &PgRow, batch: &Batch<'_>, units: &[&UnitOfWork]) -> Result<Answer> {
+pub(super) fn read(row: &PgRow, batch: &Batch<'_>, groups: &[&[&UnitOfWork]]) -> Result<Answer> {
     let codes: Vec<i32> = rows::get(row, 1)?;
     let columns = Columns {
         place: rows::get(row, 2)?,
@@ -33,10 +33,12 @@ pub(super) fn read(row: &PgRow, batch: &Batch<'_>, units: &[&UnitOfWork]) -> Res
         words: rows::get(row, 5)?,
         more: rows::get(row, 6)?,
     };
-    if codes.len() != units.len() {
-        let text = format!("{} answers to {} units", codes.len(), units.len());
+    if codes.len() != groups.len() {
+        let text = format!("{} answers to {} units", codes.len(), groups.len());
         return Err(Error::Corrupt(text));
     }
+    // Only a unit by itself is told why; a chain is taken apart.
+    let units = groups.iter().map(|group| group.first().copied());
     let verdicts = codes.iter().zip(units).enumerate();
     Ok(Answer {
         xid: rows::get(row, 0)?,
@@ -57,7 +59,13 @@ struct Columns {
 }
 
 impl Columns {
-    fn verdict(&self, u: usize, code: i32, unit: &UnitOfWork, batch: &Batch<'_>) -> Verdict {
+    fn verdict(
+        &self,
+        u: usize,
+        code: i32,
+        unit: Option<&UnitOfWork>,
+        batch: &Batch<'_>,
+    ) -> Verdict {
         let place = self.place.get(u).copied().flatten().unwrap_or_default();
         let place = usize::try_from(place - 1).unwrap_or(usize::MAX);
         let stands = self.stands.get(u).copied().flatten().unwrap_or_default();
@@ -68,7 +76,7 @@ impl Columns {
         let unreadable = || Error::Corrupt(format!("an answer with code {code} says nothing"));
         let error = match code {
             0 | 1 => return Verdict::Decided(Ok(())),
-            2 => match &unit.inbox {
+            2 => match unit.and_then(|u| u.inbox.as_ref()) {
                 Some(inbox) => {
                     let (status, payload) = (text(&self.words), text(&self.more));
                     match rows::outcome(status.as_deref(), payload.as_deref()) {

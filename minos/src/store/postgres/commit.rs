@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -20,11 +20,14 @@ use tokio::{
 use super::{
     Options,
     answer::{self, Answer, Verdict},
-    batch::{Batch, COLUMNS},
+    batch::Batch,
+    columns::PARAMETERS,
     epoch, fault,
     health::Stalled,
+    loads::Loads,
     pool::Pool,
-    queue::{Job, Queue},
+    queue::{Group, Job, Queue},
+    read::{NextDue, Quiet},
     single::{self, Statements},
 };
 use crate::store::{Error, Result, UnitOfWork};
@@ -37,13 +40,23 @@ pub(super) struct Shared {
     pub(super) changes: watch::Sender<u64>,
     /// The youngest transaction that this process has committed.
     pub(super) last: AtomicI64,
-    /// The oldest transaction that still ran when somebody looked last.
-    pub(super) horizon: AtomicI64,
+    pub(super) quiet: Quietness,
+    pub(super) loads: Arc<Loads>,
     pub(super) stalled: Stalled,
     pub(super) options: Options,
+    /// The connection of those who commit by themselves.
+    express: Mutex<Option<(PgConnection, i64)>>,
     /// The call of `minos_commit`.
     call: String,
     single: Statements,
+}
+
+/// What is known to have nothing new.
+#[derive(Debug, Default)]
+pub(super) struct Quietness {
+    pub(super) events: Quiet,
+    pub(super) outbox: Quiet,
+    pub(super) due: NextDue,
 }
 
 /// Why a transaction came to nothing.
@@ -94,7 +107,7 @@ impl Trouble {
 impl Shared {
     pub(super) fn new(pool: Arc<Pool>, options: Options) -> Arc<Self> {
         let schema = &pool.connector.schema;
-        let parameters: Vec<String> = (1..=COLUMNS).map(|n| format!("${n}")).collect();
+        let parameters: Vec<String> = (1..=PARAMETERS).map(|n| format!("${n}")).collect();
         let call = schema.sql(&format!(
             "SELECT * FROM minos_commit({})",
             parameters.join(", ")
@@ -103,8 +116,10 @@ impl Shared {
             queue: Queue::default(),
             changes: watch::Sender::new(0),
             last: AtomicI64::new(0),
-            horizon: AtomicI64::new(0),
+            quiet: Quietness::default(),
+            loads: Arc::default(),
             stalled: Stalled::default(),
+            express: Mutex::default(),
             call,
             single: Statements::new(schema),
             options,
@@ -112,16 +127,18 @@ impl Shared {
         })
     }
 
-    /// One call of the function; it is a transaction of its own unless one has begun.
+    /// One call of the function; it is a transaction of its own unless one has begun. Without an epoch the server looks
+    /// it up.
     pub(super) async fn call(
         &self,
         connection: &mut PgConnection,
-        units: &[&UnitOfWork],
+        epoch: Option<i64>,
+        groups: &[&[&UnitOfWork]],
         each: bool,
     ) -> Result<Answer, Trouble> {
         let refused = |e| Trouble::Unreadable(Error::Backend(e));
-        let batch = Batch::of(units.iter().copied()).map_err(refused)?;
-        let arguments = batch.arguments(each).map_err(refused)?;
+        let batch = Batch::of(groups.iter().copied()).map_err(refused)?;
+        let arguments = batch.arguments(each, epoch).map_err(refused)?;
         let query = sqlx::query_with(AssertSqlSafe(self.call.as_str()), arguments);
         let rows = self.in_time(query.fetch_all(connection)).await?;
         let Some(row) = rows.first() else {
@@ -129,7 +146,7 @@ impl Shared {
             return Err(Trouble::Unreadable(e));
         };
         // It is committed: what cannot be read now must not be told as "nothing was written".
-        answer::read(row, &batch, units)
+        answer::read(row, &batch, groups)
             .map_err(|e| Trouble::Unknown(sqlx::Error::Decode(Box::new(e))))
     }
 
@@ -149,9 +166,81 @@ impl Shared {
     }
 
     /// Notes that a transaction of this process has committed something.
-    pub(super) fn committed(&self, xid: i64) {
+    pub(super) fn committed<'u>(&self, xid: i64, units: impl IntoIterator<Item = &'u UnitOfWork>) {
         self.last.fetch_max(xid, Ordering::Relaxed);
+        let due =
+            |u: &UnitOfWork| !(u.sagas.is_empty() && u.timers.is_empty() && u.fired.is_empty());
+        if units.into_iter().any(due) {
+            self.quiet.due.moved();
+        }
         self.changes.send_modify(|n| *n += 1);
+    }
+
+    /// Commits a unit in the caller's own task if nothing else is under way: a task that commits for it would take two
+    /// more switches. [`None`] if it must queue.
+    ///
+    /// Dropped on the way, its connection is closed; nobody else depends on it.
+    pub(super) async fn express(&self, unit: &UnitOfWork) -> Option<Result<()>> {
+        if self.pool.connector.pooled {
+            return None;
+        }
+        self.single.of(unit)?;
+        let _pass = self.queue.pass(unit)?;
+        let idle = self.express_seat().take();
+        let (mut connection, epoch) = match idle {
+            Some(idle) => idle,
+            None => match self
+                .pool
+                .connector
+                .connect_patiently(self.options.patience)
+                .await
+            {
+                Ok(connected) => connected,
+                Err(e) => return Some(Err(e)),
+            },
+        };
+        match self.commit_single(&mut connection, epoch, unit).await {
+            Ok(done) => {
+                *self.express_seat() = Some((connection, epoch));
+                match done {
+                    Some(xid) => {
+                        self.committed(xid, None);
+                        Some(Ok(()))
+                    }
+                    // The function says what is wrong, or tries again.
+                    None => Some(self.alone(unit).await),
+                }
+            }
+            Err(Trouble::Unknown(e)) => Some(Err(Error::OutcomeUnknown(e.into()))),
+            Err(_) => {
+                *self.express_seat() = Some((connection, epoch));
+                Some(self.alone(unit).await)
+            }
+        }
+    }
+
+    fn express_seat(&self) -> MutexGuard<'_, Option<(PgConnection, i64)>> {
+        self.express.lock().unwrap_or_else(|e| e.into_inner())
+    }
+
+    /// Tries the one statement; [`None`] if the unit is not for it, or was not committed by it.
+    async fn commit_single(
+        &self,
+        connection: &mut PgConnection,
+        epoch: i64,
+        unit: &UnitOfWork,
+    ) -> Result<Option<i64>, Trouble> {
+        let Some(sql) = self.single.of(unit) else {
+            return Ok(None);
+        };
+        let refused = |e| Trouble::Unreadable(Error::Backend(e));
+        let arguments = single::arguments(unit, epoch).map_err(refused)?;
+        let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
+        let rows = self.in_time(query.fetch_all(connection)).await?;
+        rows.first()
+            .map(|row| super::rows::get(row, 0))
+            .transpose()
+            .map_err(|e| Trouble::Unknown(sqlx::Error::Decode(Box::new(e))))
     }
 
     /// Commits one unit by itself, again and again while others hold its locks.
@@ -160,11 +249,11 @@ impl Shared {
         let mut pause = Duration::from_millis(10);
         loop {
             let mut lease = self.pool.acquire("a commit").await?;
-            let why = match self.call(&mut lease, &[unit], false).await {
+            let why = match self.call(&mut lease, None, &[&[unit]], false).await {
                 Ok(mut answer) => {
                     lease.give_back();
                     if answer.written.contains(&true) {
-                        self.committed(answer.xid);
+                        self.committed(answer.xid, [unit]);
                     }
                     match answer.verdicts.pop() {
                         Some(Verdict::Decided(outcome)) => return outcome,
@@ -197,149 +286,179 @@ impl Shared {
 /// One who commits.
 pub(super) struct Committer {
     pub(super) shared: Arc<Shared>,
-    pub(super) connection: Option<PgConnection>,
+    /// With the epoch of its server.
+    pub(super) connection: Option<(PgConnection, i64)>,
 }
 
 impl Committer {
     pub(super) async fn run(mut self) {
         let most = self.shared.options.batch;
-        while let Some(jobs) = self.shared.queue.next(most).await {
-            self.batch(jobs).await;
+        while let Some(groups) = self.shared.queue.next(most).await {
+            self.batch(groups).await;
         }
-        if let Some(connection) = self.connection.take() {
+        if let Some((connection, _)) = self.connection.take() {
             sqlx::Connection::close(connection).await.ok();
         }
     }
 
-    async fn batch(&mut self, jobs: Vec<Job>) {
-        let mut connection = match self.take().await {
-            Ok(connection) => connection,
+    async fn batch(&mut self, groups: Vec<Group>) {
+        let (mut connection, mut epoch) = match self.take().await {
+            Ok(taken) => taken,
             Err(e) => {
                 let cause = Arc::new(e);
-                for job in jobs {
-                    let e = Error::Unavailable(cause.clone().into());
-                    self.shared.queue.done(job, Err(e));
-                }
+                self.done(groups, || Err(Error::Unavailable(cause.clone().into())));
                 return;
             }
         };
-        let lost = self.commit(&mut connection, jobs).await;
+        let lost = self.commit(&mut connection, &mut epoch, groups).await;
         if !lost {
-            self.connection = Some(connection);
+            self.connection = Some((connection, epoch));
         }
     }
 
-    async fn take(&mut self) -> Result<PgConnection> {
+    async fn take(&mut self) -> Result<(PgConnection, i64)> {
         match self.connection.take() {
-            Some(connection) => Ok(connection),
-            None => self.shared.pool.connector.connect().await,
+            Some(taken) => Ok(taken),
+            None => {
+                let shared = &self.shared;
+                let patience = shared.options.patience;
+                shared.pool.connector.connect_patiently(patience).await
+            }
         }
     }
 
     /// Says whether the connection is lost.
-    async fn commit(&self, connection: &mut PgConnection, jobs: Vec<Job>) -> bool {
+    async fn commit(
+        &self,
+        connection: &mut PgConnection,
+        epoch: &mut i64,
+        groups: Vec<Group>,
+    ) -> bool {
         let shared = &self.shared;
-        let jobs = match jobs.as_slice() {
-            [job] if !shared.pool.connector.pooled => match self.single(connection, job).await {
+        if let Some(unit) = only(&groups)
+            && !shared.pool.connector.pooled
+        {
+            match shared.commit_single(connection, *epoch, unit).await {
                 Ok(Some(xid)) => {
-                    shared.committed(xid);
-                    self.done(jobs, |_| Ok(()));
+                    shared.committed(xid, None);
+                    self.done(groups, || Ok(()));
                     return false;
                 }
                 Err(Trouble::Unknown(e)) => {
-                    self.unknown(jobs, e);
+                    self.unknown(groups, e);
                     return true;
                 }
                 // The function says what is wrong, or tries again.
-                Ok(None) | Err(_) => jobs,
-            },
-            _ => jobs,
-        };
-        let units: Vec<&UnitOfWork> = jobs.iter().map(|job| &job.unit).collect();
-        let mut outcome = shared.call(connection, &units, false).await;
-        if matches!(outcome, Err(Trouble::Epoch)) {
-            outcome = match shared.pool.connector.check(connection).await {
-                Ok(()) => shared.call(connection, &units, false).await,
-                Err(e) => Err(Trouble::Unreadable(e)),
-            };
+                Ok(None) | Err(_) => {}
+            }
         }
-        if units.len() > 1 && matches!(outcome, Err(Trouble::Failed(_))) {
-            outcome = shared.call(connection, &units, true).await;
-        }
+        let outcome = self.call(connection, epoch, &groups).await;
         match outcome {
             Ok(answer) => {
-                self.told(jobs, answer);
+                self.told(groups, answer);
                 false
             }
             Err(Trouble::Unknown(e)) => {
-                self.unknown(jobs, e);
+                self.unknown(groups, e);
                 true
             }
-            Err(trouble) if jobs.len() > 1 || trouble.passes() => {
-                for job in jobs {
-                    self.again(job);
+            Err(trouble) if only(&groups).is_none() || trouble.passes() => {
+                for group in groups {
+                    self.again(group);
                 }
                 false
             }
             Err(trouble) => {
                 let mut error = Some(Error::from(trouble));
-                let closed = || Error::Unavailable("nothing was written".into());
-                self.done(jobs, |_| Err(error.take().unwrap_or_else(closed)));
+                let none = || Error::Unavailable("nothing was written".into());
+                self.done(groups, || Err(error.take().unwrap_or_else(none)));
                 false
             }
         }
     }
 
-    /// Tries the one statement; [`None`] if the unit is not for it, or was not committed by it.
-    async fn single(
+    /// All at once; if a statement raises, once more unit by unit.
+    async fn call(
         &self,
         connection: &mut PgConnection,
-        job: &Job,
-    ) -> Result<Option<i64>, Trouble> {
-        let Some(sql) = self.shared.single.of(&job.unit) else {
-            return Ok(None);
-        };
-        let refused = |e| Trouble::Unreadable(Error::Backend(e));
-        let arguments = single::arguments(&job.unit).map_err(refused)?;
-        let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
-        let rows = self.shared.in_time(query.fetch_all(connection)).await?;
-        rows.first()
-            .map(|row| super::rows::get(row, 0))
-            .transpose()
-            .map_err(|e| Trouble::Unknown(sqlx::Error::Decode(Box::new(e))))
+        epoch: &mut i64,
+        groups: &[Group],
+    ) -> Result<Answer, Trouble> {
+        let shared = &self.shared;
+        let units: Vec<Vec<&UnitOfWork>> = groups
+            .iter()
+            .map(|group| group.iter().map(|job| &job.unit).collect())
+            .collect();
+        let units: Vec<&[&UnitOfWork]> = units.iter().map(Vec::as_slice).collect();
+        // Behind a pooler nobody knows which server a statement goes to.
+        let known = |epoch: i64| (!shared.pool.connector.pooled).then_some(epoch);
+        let mut outcome = shared.call(connection, known(*epoch), &units, false).await;
+        if matches!(outcome, Err(Trouble::Epoch)) {
+            outcome = match shared.pool.connector.check(connection).await {
+                Ok(now) => {
+                    *epoch = now;
+                    shared.call(connection, known(now), &units, false).await
+                }
+                Err(e) => Err(Trouble::Unreadable(e)),
+            };
+        }
+        if units.len() > 1 && matches!(outcome, Err(Trouble::Failed(_))) {
+            outcome = shared.call(connection, known(*epoch), &units, true).await;
+        }
+        outcome
     }
 
-    fn told(&self, jobs: Vec<Job>, answer: Answer) {
+    fn told(&self, groups: Vec<Group>, answer: Answer) {
         if answer.written.contains(&true) {
-            self.shared.committed(answer.xid);
+            let units = groups.iter().flatten().map(|job| &job.unit);
+            self.shared.committed(answer.xid, units);
         }
-        for (job, verdict) in jobs.into_iter().zip(answer.verdicts) {
+        let verdicts = answer.verdicts.into_iter().zip(answer.written);
+        for (mut group, (verdict, written)) in groups.into_iter().zip(verdicts) {
             match verdict {
-                Verdict::Decided(outcome) => self.shared.queue.done(job, outcome),
-                Verdict::Again(_) => self.again(job),
+                Verdict::Decided(outcome) if group.len() == 1 => {
+                    if let Some(job) = group.pop() {
+                        self.shared.queue.done(job, outcome);
+                    }
+                }
+                Verdict::Decided(Ok(())) if written => self.done(vec![group], || Ok(())),
+                // Why a chain broke is told to each of its units.
+                _ => self.again(group),
             }
         }
     }
 
-    /// Tries a unit again by itself, in a task of its own: who waits for a lock holds up nobody else.
-    fn again(&self, job: Job) {
+    /// Tries units again, one by one, in a task of their own: who waits for a lock holds up nobody else.
+    fn again(&self, group: Group) {
         let shared = self.shared.clone();
         tokio::spawn(async move {
-            let outcome = shared.alone(&job.unit).await;
-            shared.queue.done(job, outcome);
+            for job in group {
+                let outcome = shared.alone(&job.unit).await;
+                shared.queue.done(job, outcome);
+            }
         });
     }
 
-    fn unknown(&self, jobs: Vec<Job>, cause: sqlx::Error) {
-        tracing::warn!(error = %cause, units = jobs.len(), "the outcome of a commit is unknown");
+    fn unknown(&self, groups: Vec<Group>, cause: sqlx::Error) {
+        tracing::warn!(error = %cause, "the outcome of a commit is unknown");
         let cause = Arc::new(cause);
-        self.done(jobs, |_| Err(Error::OutcomeUnknown(cause.clone().into())));
+        self.done(groups, || Err(Error::OutcomeUnknown(cause.clone().into())));
     }
 
-    fn done(&self, jobs: Vec<Job>, mut outcome: impl FnMut(&UnitOfWork) -> Result<()>) {
-        for job in jobs {
-            let outcome = outcome(&job.unit);
-            self.shared.queue.done(job, outcome);
+    fn done(&self, groups: Vec<Group>, mut outcome: impl FnMut() -> Result<()>) {
+        for job in groups.into_iter().flatten() {
+            self.shared.queue.done(job, outcome());
         }
+    }
+}
+
+/// The unit of a batch of one.
+fn only(groups: &[Group]) -> Option<&UnitOfWork> {
+    match groups {
+        [group] => match group.as_slice() {
+            [Job { unit, .. }] => Some(unit),
+            _ => None,
+        },
+        _ => None,
     }
 }

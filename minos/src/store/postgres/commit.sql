@@ -1,21 +1,29 @@
 -- Commits many units in one call.
 --
--- Units are numbered from one. An array that begins with a letter and an underscore is a column; those with one letter
--- are one table: its first column says to which unit (or to which row of another table) each row belongs. No two
--- units of one call share a row that decides (the caller sees to that), so each is decided alone.
+-- Units are numbered from one. Units that change one aggregate after each other have one number: one guard, one
+-- outcome. An array that begins with a letter and an underscore is a column; those with one letter are one table: its
+-- first column says to which unit (or to which row of another table) each row belongs. Two units with different
+-- numbers share no row that decides (the caller sees to that), so each is decided alone.
 --
 -- A pass writes as it checks. If some unit cannot be committed, its code is kept (variables survive), all that the
 -- pass did is rolled back, and the next pass leaves that unit out.
 --
 -- With `each`, every unit has a pass of its own, and one that raises is left out, too.
+--
+-- Joins are nested loops, so that no plan reads a table from end to end that was small once. Of two lists that would be
+-- their product; so the lists are joined only if their lengths say that something is missing.
+--
+-- A table without a row is null. `now_epoch` is null if the caller cannot know it. What the rows of `g` are for is
+-- said by the caller: they create, they change, they delete, they are only read.
 CREATE FUNCTION minos_commit(
-    each boolean, u_id uuid[], u_at timestamptz[], u_trace boolean[],
-    i_u integer[], i_consumer text[], i_message uuid[], i_status text[], i_payload text[],
-    m_u integer[], m_consumer text[], m_aggregate text[], m_stream uuid[], m_version bigint[], m_tail uuid[],
+    each boolean, now_epoch bigint, creates boolean, changes boolean, deletes boolean, reads boolean,
+    u_id uuid[], u_at timestamptz[], u_trace boolean[],
+    i_u integer[], i_unit uuid[], i_consumer text[], i_message uuid[], i_status text[], i_payload text[],
+    m_u integer[], m_unit uuid[], m_consumer text[], m_aggregate text[], m_stream uuid[], m_version bigint[], m_tail uuid[],
     m_reached bigint[], m_last uuid[],
     g_u integer[], g_aggregate text[], g_id uuid[], g_version bigint[], g_tail uuid[],
-    g_reached bigint[], g_last uuid[], g_state text[],
-    e_g integer[], e_version bigint[], e_id uuid[], e_name text[], e_payload text[], e_headers text[],
+    g_reached bigint[], g_last uuid[], g_state text[], g_at timestamptz[],
+    e_g integer[], e_at timestamptz[], e_version bigint[], e_id uuid[], e_name text[], e_payload text[], e_headers text[],
     c_g integer[], c_field text[], c_brief text[],
     o_u integer[], o_envelope text[], o_payload text[],
     s_u integer[], s_id uuid[], s_name text[], s_version bigint[], s_status text[], s_due timestamptz[],
@@ -48,12 +56,9 @@ AS $minos$
 #variable_conflict use_column
 DECLARE
     n CONSTANT integer := cardinality(u_id);
-    now_epoch bigint;
     lo integer := 1;
     hi integer := CASE WHEN each THEN 1 ELSE cardinality(u_id) END;
     bad boolean;
-    reads boolean;
-    deletes boolean;
     r record;
     x record;
 BEGIN
@@ -64,10 +69,12 @@ BEGIN
     holder := array_fill(NULL::uuid, ARRAY[n]);
     words := array_fill(NULL::text, ARRAY[n]);
     more := words;
-    SELECT m.epoch INTO now_epoch FROM minos_server m
-    WHERE m.timeline = left(pg_walfile_name(pg_current_wal_lsn()), 8);
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'the server is not the one that wrote last' USING ERRCODE = 'MN002';
+    IF now_epoch IS NULL THEN
+        SELECT m.epoch INTO now_epoch FROM minos_server m
+        WHERE m.timeline = left(pg_walfile_name(pg_current_wal_lsn()), 8);
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'the server is not the one that wrote last' USING ERRCODE = 'MN002';
+        END IF;
     END IF;
 
     WHILE lo <= n LOOP
@@ -98,21 +105,21 @@ BEGIN
         IF cardinality(i_u) > 0 THEN
             FOR r IN
                 WITH w AS (
-                    SELECT t.* FROM unnest(i_u, i_consumer, i_message, i_status, i_payload)
-                        t(u, consumer, message, status, payload)
+                    SELECT t.* FROM unnest(i_u, i_unit, i_consumer, i_message, i_status, i_payload)
+                        t(u, unit, consumer, message, status, payload)
                     WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0
                 ), made AS (
                     INSERT INTO minos_inbox (consumer, message, unit, status, payload, at)
-                    SELECT w.consumer, w.message, u_id[w.u], w.status, w.payload, u_at[w.u] FROM w
+                    SELECT w.consumer, w.message, w.unit, w.status, w.payload, u_at[w.u] FROM w
                     ORDER BY w.consumer COLLATE "C", w.message
                     ON CONFLICT DO NOTHING RETURNING consumer, message
                 )
-                SELECT w.u, w.consumer, w.message FROM w LEFT JOIN made USING (consumer, message)
-                WHERE made.message IS NULL
+                SELECT w.u, w.unit, w.consumer, w.message FROM w LEFT JOIN made USING (consumer, message)
+                WHERE made.message IS NULL AND (SELECT count(*) FROM made) < (SELECT count(*) FROM w)
             LOOP
                 SELECT t.unit, t.status, t.payload INTO x FROM minos_inbox t
                 WHERE t.consumer = r.consumer AND t.message = r.message;
-                code[r.u] := CASE WHEN x.unit IS NULL THEN 9 WHEN x.unit = u_id[r.u] THEN 1 ELSE 2 END;
+                code[r.u] := CASE WHEN x.unit IS NULL THEN 9 WHEN x.unit = r.unit THEN 1 ELSE 2 END;
                 words[r.u] := x.status;
                 more[r.u] := x.payload;
                 bad := true;
@@ -122,35 +129,43 @@ BEGIN
         IF cardinality(m_u) > 0 THEN
             FOR r IN
                 WITH w AS (
-                    SELECT t.* FROM unnest(m_u, m_consumer, m_aggregate, m_stream, m_version, m_tail, m_reached, m_last)
-                        WITH ORDINALITY t(u, consumer, aggregate, stream, version, tail, reached, last, place)
+                    SELECT t.* FROM unnest(
+                            m_u, m_unit, m_consumer, m_aggregate, m_stream, m_version, m_tail, m_reached, m_last
+                        ) WITH ORDINALITY t(u, unit, consumer, aggregate, stream, version, tail, reached, last, place)
                     WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0
                 ), held AS MATERIALIZED (
-                    SELECT t.consumer, t.aggregate, t.stream, t.version, t.tail FROM w
-                    JOIN minos_marks t ON t.consumer = w.consumer AND t.aggregate = w.aggregate AND t.stream = w.stream
-                    ORDER BY t.consumer, t.aggregate, t.stream FOR NO KEY UPDATE OF t
+                    SELECT w.*, t.version AS has, t.tail AS ends
+                    FROM (
+                        SELECT * FROM w WHERE w.version IS NOT NULL
+                        ORDER BY w.consumer COLLATE "C", w.aggregate COLLATE "C", w.stream
+                    ) w, LATERAL (
+                        SELECT t.version, t.tail FROM minos_marks t
+                        WHERE t.consumer = w.consumer AND t.aggregate = w.aggregate AND t.stream = w.stream
+                        FOR NO KEY UPDATE
+                    ) t
                 ), moved AS (
-                    UPDATE minos_marks t SET version = w.reached, tail = w.last, unit = u_id[w.u]
-                    FROM w JOIN held h ON h.consumer = w.consumer AND h.aggregate = w.aggregate AND h.stream = w.stream
-                    WHERE t.consumer = w.consumer AND t.aggregate = w.aggregate AND t.stream = w.stream
-                        AND h.version = w.version AND h.tail = w.tail AND t.version = w.version AND t.tail = w.tail
-                    RETURNING w.place
+                    UPDATE minos_marks t SET version = h.reached, tail = h.last, unit = h.unit FROM held h
+                    WHERE t.consumer = h.consumer AND t.aggregate = h.aggregate AND t.stream = h.stream
+                        AND h.has = h.version AND h.ends = h.tail
+                    RETURNING h.place
                 ), made AS (
                     INSERT INTO minos_marks (consumer, aggregate, stream, version, tail, unit)
-                    SELECT w.consumer, w.aggregate, w.stream, w.reached, w.last, u_id[w.u] FROM w
+                    SELECT w.consumer, w.aggregate, w.stream, w.reached, w.last, w.unit FROM w
                     WHERE w.version IS NULL ORDER BY w.consumer COLLATE "C", w.aggregate COLLATE "C", w.stream
                     ON CONFLICT DO NOTHING RETURNING consumer, aggregate, stream
                 )
                 SELECT w.* FROM w LEFT JOIN moved ON moved.place = w.place
                 LEFT JOIN made ON made.consumer = w.consumer AND made.aggregate = w.aggregate
                     AND made.stream = w.stream
-                WHERE moved.place IS NULL AND made.stream IS NULL ORDER BY w.place
+                WHERE moved.place IS NULL AND made.stream IS NULL
+                    AND (SELECT count(*) FROM moved) + (SELECT count(*) FROM made) < (SELECT count(*) FROM w)
+                ORDER BY w.place
             LOOP
                 SELECT t.version, t.tail, t.unit INTO x FROM minos_marks t
                 WHERE t.consumer = r.consumer AND t.aggregate = r.aggregate AND t.stream = r.stream;
                 IF code[r.u] = 0 THEN
                     code[r.u] := CASE
-                        WHEN x.unit = u_id[r.u] AND x.version = r.reached AND x.tail = r.last THEN 1
+                        WHEN x.unit = r.unit AND x.version = r.reached AND x.tail = r.last THEN 1
                         -- It stands where it should: it came there after this statement began.
                         WHEN x.version IS NOT DISTINCT FROM r.version AND x.tail IS NOT DISTINCT FROM r.tail THEN 9
                         ELSE 3 END;
@@ -162,9 +177,6 @@ BEGIN
         END IF;
 
         IF cardinality(g_u) > 0 THEN
-            reads := EXISTS (SELECT FROM unnest(g_reached) t(reached) WHERE t.reached IS NULL);
-            deletes := EXISTS (SELECT FROM unnest(g_reached, g_state) t(reached, state)
-                WHERE t.reached IS NOT NULL AND t.state IS NULL);
             IF reads THEN
                 -- Reads share their lock; one order for all of them.
                 FOR r IN
@@ -198,57 +210,73 @@ BEGIN
                 END LOOP;
             END IF;
 
-            -- What changes: locked in order, compared, and written. A row that does not come back is looked at.
-            FOR r IN
-                WITH w AS (
-                    SELECT t.* FROM unnest(g_u, g_aggregate, g_id, g_version, g_tail, g_reached, g_last, g_state)
-                        WITH ORDINALITY t(u, aggregate, id, version, tail, reached, last, state, place)
-                    WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0 AND t.version IS NOT NULL AND t.reached IS NOT NULL
-                ), held AS MATERIALIZED (
-                    SELECT t.aggregate, t.id, t.version, t.tail, t.last_xid FROM w
-                    JOIN minos_heads t ON t.aggregate = w.aggregate AND t.id = w.id
-                    ORDER BY t.aggregate, t.id FOR NO KEY UPDATE OF t
-                )
-                SELECT w.u, w.place, h.version AS actual,
-                    h.version = w.version AND h.tail = w.tail AS same
-                FROM w LEFT JOIN held h ON h.aggregate = w.aggregate AND h.id = w.id
-                WHERE h.version IS DISTINCT FROM w.version OR h.tail IS DISTINCT FROM w.tail OR h.last_xid >= xid
-                ORDER BY w.place
-            LOOP
-                IF code[r.u] = 0 THEN
-                    -- The version is right, but a younger transaction wrote it: in the log this one would stand before.
-                    code[r.u] := CASE WHEN r.same THEN 9 ELSE 4 END;
-                    place[r.u] := r.place;
-                    stands[r.u] := coalesce(r.actual, 0);
-                END IF;
-                bad := true;
-            END LOOP;
+            -- What changes: locked in order, compared, and written. What does not come back is looked at.
+            IF changes THEN
+                FOR r IN
+                    WITH w AS (
+                        SELECT t.* FROM unnest(g_u, g_aggregate, g_id, g_version, g_tail, g_reached, g_last, g_state, g_at)
+                            WITH ORDINALITY t(u, aggregate, id, version, tail, reached, last, state, at, place)
+                        WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0
+                            AND t.version IS NOT NULL AND t.reached IS NOT NULL
+                    ), held AS MATERIALIZED (
+                        SELECT w.*, t.version AS has, t.version = w.version AND t.tail = w.tail AS same, t.younger
+                        FROM (SELECT * FROM w ORDER BY w.aggregate COLLATE "C", w.id) w LEFT JOIN LATERAL (
+                            SELECT t.version, t.tail, t.epoch = now_epoch AND t.last_xid >= xid AS younger
+                            FROM minos_heads t WHERE t.aggregate = w.aggregate AND t.id = w.id FOR NO KEY UPDATE
+                        ) t ON true
+                    ), moved AS (
+                        UPDATE minos_heads t SET version = h.reached, tail = h.last, epoch = now_epoch, last_xid = xid,
+                            state = h.state, updated_at = h.at
+                        FROM held h WHERE t.aggregate = h.aggregate AND t.id = h.id AND h.same AND NOT h.younger
+                        RETURNING 1
+                    )
+                    SELECT h.u, h.place, h.has AS actual, h.same FROM held h
+                    WHERE h.same IS NOT TRUE OR h.younger
+                        OR (SELECT count(*) FROM moved)
+                            < (SELECT count(*) FROM held g WHERE g.same AND NOT g.younger)
+                    ORDER BY h.place
+                LOOP
+                    IF code[r.u] = 0 THEN
+                        -- The version is right, but a younger transaction wrote it: in the log this one would stand
+                        -- before.
+                        code[r.u] := CASE WHEN r.same THEN 9 ELSE 4 END;
+                        place[r.u] := r.place;
+                        stands[r.u] := coalesce(r.actual, 0);
+                    END IF;
+                    bad := true;
+                END LOOP;
+            END IF;
 
             -- What is new, and what must stay absent: a row that nobody else can make until this transaction ends.
-            FOR r IN
-                WITH w AS (
-                    SELECT t.* FROM unnest(g_u, g_aggregate, g_id, g_version, g_reached, g_last, g_state)
-                        WITH ORDINALITY t(u, aggregate, id, version, reached, last, state, place)
-                    WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0 AND t.version IS NULL
-                ), made AS (
-                    INSERT INTO minos_heads (aggregate, id, version, tail, last_xid, state, created_at, updated_at)
-                    SELECT DISTINCT ON (w.aggregate COLLATE "C", w.id)
-                        w.aggregate, w.id, coalesce(w.reached, 0), coalesce(w.last, u_id[w.u]), xid, w.state,
-                        u_at[w.u], u_at[w.u]
-                    FROM w ORDER BY w.aggregate COLLATE "C", w.id, w.reached
-                    ON CONFLICT DO NOTHING RETURNING aggregate, id
-                )
-                SELECT w.* FROM w LEFT JOIN made ON made.aggregate = w.aggregate AND made.id = w.id
-                WHERE made.id IS NULL ORDER BY w.place
-            LOOP
-                SELECT t.version INTO x FROM minos_heads t WHERE t.aggregate = r.aggregate AND t.id = r.id;
-                IF code[r.u] = 0 THEN
-                    code[r.u] := CASE WHEN FOUND THEN 4 ELSE 9 END;
-                    place[r.u] := r.place;
-                    stands[r.u] := x.version;
-                END IF;
-                bad := true;
-            END LOOP;
+            IF creates OR reads THEN
+                FOR r IN
+                    WITH w AS (
+                        SELECT t.* FROM unnest(g_u, g_aggregate, g_id, g_version, g_reached, g_last, g_state, g_at)
+                            WITH ORDINALITY t(u, aggregate, id, version, reached, last, state, at, place)
+                        WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0 AND t.version IS NULL
+                    ), made AS (
+                        INSERT INTO minos_heads
+                            (aggregate, id, version, tail, epoch, last_xid, state, created_at, updated_at)
+                        SELECT DISTINCT ON (w.aggregate COLLATE "C", w.id)
+                            w.aggregate, w.id, coalesce(w.reached, 0), coalesce(w.last, u_id[w.u]), now_epoch, xid,
+                            w.state,
+                            u_at[w.u], w.at
+                        FROM w ORDER BY w.aggregate COLLATE "C", w.id, w.reached
+                        ON CONFLICT DO NOTHING RETURNING aggregate, id
+                    )
+                    SELECT w.* FROM w LEFT JOIN made ON made.aggregate = w.aggregate AND made.id = w.id
+                    WHERE made.id IS NULL AND (SELECT count(*) FROM made) < (SELECT count(*) FROM w)
+                    ORDER BY w.place
+                LOOP
+                    SELECT t.version INTO x FROM minos_heads t WHERE t.aggregate = r.aggregate AND t.id = r.id;
+                    IF code[r.u] = 0 THEN
+                        code[r.u] := CASE WHEN FOUND THEN 4 ELSE 9 END;
+                        place[r.u] := r.place;
+                        stands[r.u] := x.version;
+                    END IF;
+                    bad := true;
+                END LOOP;
+            END IF;
 
             IF deletes OR cardinality(c_g) > 0 THEN
                 DELETE FROM minos_claims t USING (
@@ -275,7 +303,8 @@ BEGIN
                     )
                     SELECT w.* FROM w LEFT JOIN made ON made.aggregate = w.aggregate AND made.field = w.field
                         AND made.brief = w.brief AND made.id = w.id
-                    WHERE made.id IS NULL ORDER BY w.place
+                    WHERE made.id IS NULL AND (SELECT count(*) FROM made) < (SELECT count(*) FROM w)
+                    ORDER BY w.place
                 LOOP
                     SELECT t.id INTO x FROM minos_claims t
                     WHERE t.aggregate = r.aggregate AND t.field = r.field AND t.brief = r.brief;
@@ -296,13 +325,13 @@ BEGIN
                         t(u, id, name, version, status, due, created, updated, body)
                     WHERE t.u BETWEEN lo AND hi AND code[t.u] = 0
                 ), held AS MATERIALIZED (
-                    SELECT t.id, t.version FROM w JOIN minos_sagas t ON t.id = w.id
-                    ORDER BY t.id FOR NO KEY UPDATE OF t
+                    SELECT w.*, t.version AS has FROM (SELECT * FROM w WHERE w.version <> 1 ORDER BY w.id) w, LATERAL (
+                        SELECT t.version FROM minos_sagas t WHERE t.id = w.id FOR NO KEY UPDATE
+                    ) t
                 ), moved AS (
-                    UPDATE minos_sagas t SET name = w.name, version = w.version, status = w.status, due_at = w.due,
-                        updated_at = w.updated, body = w.body
-                    FROM w JOIN held h ON h.id = w.id
-                    WHERE t.id = w.id AND h.version = w.version - 1 AND t.version = w.version - 1 RETURNING t.id
+                    UPDATE minos_sagas t SET name = h.name, version = h.version, status = h.status, due_at = h.due,
+                        updated_at = h.updated, body = h.body
+                    FROM held h WHERE t.id = h.id AND h.has = h.version - 1 RETURNING t.id
                 ), made AS (
                     INSERT INTO minos_sagas (id, name, version, status, due_at, created_at, updated_at, body)
                     SELECT w.id, w.name, w.version, w.status, w.due, w.created, w.updated, w.body FROM w
@@ -311,6 +340,7 @@ BEGIN
                 )
                 SELECT w.u, w.id FROM w LEFT JOIN moved ON moved.id = w.id LEFT JOIN made ON made.id = w.id
                 WHERE moved.id IS NULL AND made.id IS NULL
+                    AND (SELECT count(*) FROM moved) + (SELECT count(*) FROM made) < (SELECT count(*) FROM w)
             LOOP
                 IF code[r.u] = 0 THEN
                     code[r.u] := 6;
@@ -360,17 +390,10 @@ BEGIN
 
         -- Nothing below can refuse a unit.
         IF cardinality(g_u) > 0 THEN
-            UPDATE minos_heads t SET version = w.reached, tail = w.last, last_xid = xid, state = w.state,
-                updated_at = u_at[w.u]
-            FROM unnest(g_u, g_aggregate, g_id, g_version, g_reached, g_last, g_state)
-                w(u, aggregate, id, version, reached, last, state)
-            WHERE w.u BETWEEN lo AND hi AND code[w.u] = 0 AND w.version IS NOT NULL AND w.reached IS NOT NULL
-                AND t.aggregate = w.aggregate AND t.id = w.id;
             INSERT INTO minos_events (epoch, xid, id, aggregate, stream, version, name, payload, headers, at)
-            SELECT now_epoch, xid, w.id, g_aggregate[w.g], g_id[w.g], w.version, w.name, w.payload, w.headers,
-                u_at[g_u[w.g]]
-            FROM unnest(e_g, e_version, e_id, e_name, e_payload, e_headers)
-                WITH ORDINALITY w(g, version, id, name, payload, headers, place)
+            SELECT now_epoch, xid, w.id, g_aggregate[w.g], g_id[w.g], w.version, w.name, w.payload, w.headers, w.at
+            FROM unnest(e_g, e_at, e_version, e_id, e_name, e_payload, e_headers)
+                WITH ORDINALITY w(g, at, version, id, name, payload, headers, place)
             WHERE g_u[w.g] BETWEEN lo AND hi AND code[g_u[w.g]] = 0 ORDER BY w.place;
             IF reads THEN
                 DELETE FROM minos_heads t

@@ -42,7 +42,7 @@ impl Connector {
         let pooled = pooled || options.pgbouncer;
         let to = if pooled {
             // A pooler hands every transaction to another session: what is set for a session is lost or lent on.
-            to
+            to.extra_float_digits(None)
         } else {
             let millis = |d: Duration| d.as_millis().to_string();
             to.options([
@@ -76,34 +76,28 @@ impl Connector {
         connection.map_err(|e| self.explain(e))
     }
 
-    /// The same, again and again while the server is away or starts.
-    pub(super) async fn patiently(&self, patience: Duration) -> Result<PgConnection> {
-        let until = Instant::now() + patience;
-        let mut pause = Duration::from_millis(100);
-        loop {
-            match self.plain().await {
-                Err(Error::Unavailable(cause)) if Instant::now() + pause < until => {
-                    tracing::warn!(error = %cause, "the database is away; trying again");
-                    sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(2));
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    /// A connection to a server that is known to be the one that wrote the rows, or whose epoch was raised.
-    pub(super) async fn connect(&self) -> Result<PgConnection> {
+    /// A connection to a server that is known to be the one that wrote the rows, or whose epoch was raised; and the
+    /// epoch.
+    pub(super) async fn connect(&self) -> Result<(PgConnection, i64)> {
         let mut connection = self.plain().await?;
-        self.check(&mut connection).await?;
-        Ok(connection)
+        let epoch = self.check(&mut connection).await?;
+        Ok((connection, epoch))
     }
 
-    /// Looks whether the server is still the one that wrote last.
-    pub(super) async fn check(&self, connection: &mut PgConnection) -> Result<()> {
-        let held = epoch::check(connection, &self.schema, self.allow_restored).await?;
-        self.held.store(held, Ordering::Relaxed);
-        Ok(())
+    /// The same; a server that is away is waited for, because it may only restart.
+    pub(super) async fn connect_patiently(
+        &self,
+        patience: Duration,
+    ) -> Result<(PgConnection, i64)> {
+        patiently(patience, || self.connect()).await
+    }
+
+    /// Looks whether the server is still the one that wrote last, and answers the epoch.
+    pub(super) async fn check(&self, connection: &mut PgConnection) -> Result<i64> {
+        let checked = epoch::check(connection, &self.schema, self.allow_restored).await;
+        let epoch = checked.map_err(forgetful)?;
+        self.held.store(epoch.held, Ordering::Relaxed);
+        Ok(epoch.number)
     }
 
     /// Refuses what would publish again.
@@ -159,6 +153,41 @@ impl Connector {
             Some(_) => fault::explain(error),
             None => Error::Unavailable(format!("{place}: {text}").into()),
         }
+    }
+}
+
+/// Tries again and again while the server is away or starts.
+pub(super) async fn patiently<T, F>(patience: Duration, attempt: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let until = Instant::now() + patience;
+    let mut pause = Duration::from_millis(50);
+    loop {
+        match attempt().await {
+            Err(Error::Unavailable(cause)) if Instant::now() + pause < until => {
+                tracing::warn!(error = %cause, "the database is away; trying again");
+                sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(1));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// A pooler that hands statements to a session that does not know them, or that knows another one by that name.
+fn forgetful(error: Error) -> Error {
+    let cause = match &error {
+        Error::Backend(cause) => cause.downcast_ref::<sqlx::Error>().and_then(fault::code),
+        _ => None,
+    };
+    match cause.as_deref() {
+        Some("26000" | "42P05") => {
+            let text = "the pooler does not keep prepared statements apart: PgBouncer 1.21 or newer does, with \
+                        `max_prepared_statements` above zero";
+            Error::Unsupported(text.to_owned())
+        }
+        _ => error,
     }
 }
 

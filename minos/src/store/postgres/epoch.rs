@@ -5,24 +5,32 @@
 //! carries an epoch, raised whenever the server's identity or timeline is another one; older epochs stand below
 //! every horizon.
 
-use sqlx::{AssertSqlSafe, PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, postgres::PgRow};
 
-use super::{fault, names::Schema};
+use super::{fault, names::Schema, rows::get};
 use crate::store::{Error, Result};
 
 /// The SQLSTATE with which a commit says that the epoch must be raised first.
 pub(super) const MOVED: &str = "MN002";
 
-/// Compares the server with the one that wrote last, and raises the epoch if it is another one. Answers whether
-/// somebody must allow to publish first.
+/// The epoch of a server, and whether somebody must allow to publish first.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Epoch {
+    pub(super) number: i64,
+    pub(super) held: bool,
+}
+
+/// Compares the server with the one that wrote last, and raises the epoch if it is another one.
+///
+/// A connection to a primary that was compared stays right: another timeline takes another server, or a restart.
 pub(super) async fn check(
     connection: &mut PgConnection,
     schema: &Schema,
     allow_restored: bool,
-) -> Result<bool> {
+) -> Result<Epoch> {
     // A standby has no timeline of its own to write.
     let sql = schema.sql(
-        "SELECT pg_is_in_recovery(), s.held, s.system = c.system AND s.timeline = c.timeline \
+        "SELECT pg_is_in_recovery(), s.held, s.epoch, s.system = c.system AND s.timeline = c.timeline \
          FROM minos_server s, LATERAL (SELECT \
             (SELECT system_identifier::text FROM pg_control_system()) AS system, \
             CASE WHEN NOT pg_is_in_recovery() THEN left(pg_walfile_name(pg_current_wal_lsn()), 8) END AS timeline) c",
@@ -31,30 +39,40 @@ pub(super) async fn check(
         .fetch_all(&mut *connection)
         .await
         .map_err(fault::explain)?;
-    let (standby, mut held, same) = match rows.first() {
+    let (standby, mut epoch, same) = match rows.first() {
         Some(row) => (
-            row.try_get::<bool, _>(0).map_err(fault::explain)?,
-            row.try_get::<bool, _>(1).map_err(fault::explain)?,
-            row.try_get::<Option<bool>, _>(2).map_err(fault::explain)?,
+            get(row, 0)?,
+            Epoch {
+                held: get(row, 1)?,
+                number: get(row, 2)?,
+            },
+            get::<Option<bool>>(row, 3)?,
         ),
-        None => (false, false, Some(false)),
+        None => (
+            false,
+            Epoch {
+                held: false,
+                number: 0,
+            },
+            Some(false),
+        ),
     };
     if standby {
         let text = "the server is a standby, which cannot write";
         return Err(Error::Unavailable(text.into()));
     }
     if same != Some(true) {
-        held = raise(connection, schema).await?;
+        epoch = raise(connection, schema).await?;
     }
-    if held && allow_restored {
+    if epoch.held && allow_restored {
         release(connection, schema).await?;
-        held = false;
+        epoch.held = false;
     }
-    Ok(held)
+    Ok(epoch)
 }
 
 /// The first to come raises the epoch; the others wait for its row and find it done.
-async fn raise(connection: &mut PgConnection, schema: &Schema) -> Result<bool> {
+async fn raise(connection: &mut PgConnection, schema: &Schema) -> Result<Epoch> {
     let sql = schema.sql(
         "WITH c AS (SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system, \
             left(pg_walfile_name(pg_current_wal_lsn()), 8) AS timeline) \
@@ -68,22 +86,28 @@ async fn raise(connection: &mut PgConnection, schema: &Schema) -> Result<bool> {
         .fetch_all(&mut *connection)
         .await
         .map_err(fault::explain)?;
+    let of = |row: &PgRow| -> Result<Epoch> {
+        Ok(Epoch {
+            number: get(row, 0)?,
+            held: get(row, 1)?,
+        })
+    };
     if let Some(row) = rows.first() {
-        let epoch: i64 = row.try_get(0).map_err(fault::explain)?;
-        if epoch > 1 {
+        let epoch = of(row)?;
+        if epoch.number > 1 {
             tracing::warn!(
-                epoch,
+                epoch = epoch.number,
                 "another server wrote these rows before; a new epoch begins"
             );
         }
-        return row.try_get(1).map_err(fault::explain);
+        return Ok(epoch);
     }
-    let sql = schema.sql("SELECT held FROM minos_server");
+    let sql = schema.sql("SELECT epoch, held FROM minos_server");
     let row = sqlx::query(AssertSqlSafe(sql))
         .fetch_one(&mut *connection)
         .await
         .map_err(fault::explain)?;
-    row.try_get(0).map_err(fault::explain)
+    of(&row)
 }
 
 /// Allows to publish what was restored.

@@ -5,10 +5,10 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use crate::store::{UnitOfWork, facts::leaves_no_trace};
+use crate::store::{Guard, UnitOfWork, facts::leaves_no_trace};
 
 /// One row by a number. Two rows with one number only wait for each other.
-type Key = u64;
+pub(super) type Key = u64;
 
 /// The rows of one unit, and whether it only reads them.
 #[derive(Debug, Clone, Default)]
@@ -54,9 +54,36 @@ impl Keys {
     }
 
     fn add(&mut self, of: impl Hash, reads: bool) {
-        let mut hasher = DefaultHasher::new();
-        of.hash(&mut hasher);
-        self.0.push((hasher.finish(), reads));
+        self.0.push((key(of), reads));
+    }
+}
+
+fn key(of: impl Hash) -> Key {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// One step of an aggregate: a unit that changes it, and nothing else that others of a chain could.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Step {
+    pub(super) row: Key,
+    pub(super) from: Option<Guard>,
+    pub(super) to: Guard,
+}
+
+impl Step {
+    pub(super) fn of(unit: &UnitOfWork) -> Option<Self> {
+        let [write] = unit.writes.as_slice() else {
+            return None;
+        };
+        let plain = unit.reads.is_empty() && write.claims.is_empty() && write.state.is_some();
+        plain.then_some(())?;
+        Some(Self {
+            row: key((0, &write.stream)),
+            from: write.expected,
+            to: write.reached()?,
+        })
     }
 }
 
@@ -75,7 +102,13 @@ enum Use {
 impl Taken {
     /// Whether a unit must wait.
     pub(super) fn clashes(&self, keys: &Keys) -> bool {
-        keys.0.iter().any(|(key, reads)| {
+        self.clashes_but(keys, None)
+    }
+
+    /// Whether a unit must wait because of another row than this one.
+    pub(super) fn clashes_but(&self, keys: &Keys, but: Option<Key>) -> bool {
+        let mut others = keys.0.iter().filter(|(key, _)| Some(*key) != but);
+        others.any(|(key, reads)| {
             matches!(
                 (self.0.get(key), reads),
                 (Some(Use::Changed(_)), _) | (Some(Use::Read(_)), false)
@@ -114,7 +147,7 @@ mod tests {
     use crate::store::StreamId;
 
     fn reading(streams: &[&StreamId]) -> Keys {
-        let mut unit = UnitOfWork::new(Uuid::now_v7(), chrono::Utc::now());
+        let mut unit = UnitOfWork::new(Uuid::now_v7(), chrono::DateTime::UNIX_EPOCH);
         unit.reads = streams.iter().map(|s| ((*s).clone(), None)).collect();
         Keys::of(&unit)
     }

@@ -14,6 +14,7 @@
 
 mod answer;
 mod batch;
+mod columns;
 mod commit;
 mod connect;
 mod cursors;
@@ -22,6 +23,7 @@ mod fault;
 mod find;
 mod health;
 mod keys;
+mod loads;
 mod names;
 mod pool;
 mod queue;
@@ -113,7 +115,7 @@ impl Default for Options {
             patience: Duration::from_secs(5),
             budget: Duration::from_secs(1),
             settle: Duration::from_millis(20),
-            poll: (Duration::from_millis(20), Duration::from_millis(500)),
+            poll: (Duration::from_millis(20), Duration::from_millis(200)),
             notify_every: Duration::from_millis(10),
             stall: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(30),
@@ -146,13 +148,17 @@ impl Store {
     /// [`Error::Corrupt`] for tables that a newer version made; [`Error::Unavailable`] for a server that stays away.
     pub async fn open(url: &str, options: Options) -> Result<Self> {
         let connector = Arc::new(Connector::new(url, &options)?);
-        let mut first = connector.patiently(options.connect_timeout).await?;
+        let mut first = connect::patiently(options.connect_timeout, || connector.plain()).await?;
         schema::migrate(&mut first, &connector.schema).await?;
-        connector.check(&mut first).await?;
+        let epoch = connector.check(&mut first).await?;
+        if connector.pooled {
+            // A pooler that mixes statements up shows it as soon as there are two.
+            drop(connector.connect().await?);
+        }
         let pool = Pool::new(connector, options.pool, options.acquire_timeout);
         let committers = options.committers.max(1);
         let shared = Shared::new(pool, options);
-        let mut first = Some(first);
+        let mut first = Some((first, epoch));
         for _ in 0..committers {
             let committer = Committer {
                 shared: shared.clone(),
@@ -177,6 +183,7 @@ impl Store {
         epoch::release(&mut lease, &pool.connector.schema).await?;
         lease.give_back();
         pool.connector.release();
+        self.shared.changes.send_modify(|n| *n += 1);
         Ok(())
     }
 }
@@ -199,8 +206,11 @@ impl super::Store for Store {
             let text = "a text with a NUL character, which PostgreSQL cannot keep";
             return Err(Error::Backend(text.into()));
         }
+        if let Some(outcome) = self.shared.express(&unit).await {
+            return outcome;
+        }
         let (job, answered) = Job::new(unit);
-        if self.shared.queue.push(job).is_err() {
+        if !self.shared.queue.push(job) {
             return Err(pool::closed());
         }
         answered
@@ -213,7 +223,10 @@ impl super::Store for Store {
     }
 
     async fn load(&self, streams: &[StreamId]) -> Result<Vec<Option<Head>>> {
-        read::load(&self.shared.pool, streams).await
+        match streams {
+            [one] => Ok(vec![self.shared.loads.one(&self.shared.pool, one).await?]),
+            many => read::load(&self.shared.pool, many).await,
+        }
     }
 
     async fn find(&self, find: &Find) -> Result<Vec<(Uuid, Head)>> {
@@ -289,7 +302,7 @@ impl super::Store for Store {
     }
 
     async fn next_due(&self) -> Result<Option<DateTime<Utc>>> {
-        read::next_due(&self.shared.pool).await
+        read::next_due(&self.shared).await
     }
 
     async fn dead_letters(&self, consumer: Option<&str>, limit: u32) -> Result<Vec<DeadLetter>> {

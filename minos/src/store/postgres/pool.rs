@@ -73,7 +73,8 @@ impl Pool {
             Some(connection) => Some(connection),
             None => {
                 lease.fresh = true;
-                Some(self.connector.connect().await?)
+                let (connection, _) = self.connector.connect().await?;
+                Some(connection)
             }
         };
         Ok(lease)

@@ -1,6 +1,9 @@
 //! Reads. Those of the log and of the outbox take their horizon from the snapshot that gives them the rows.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU64, Ordering},
+};
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgArguments, PgRow};
@@ -188,14 +191,24 @@ pub(super) async fn stream(
         signed(after),
         i64::from(limit),
     );
-    rows.iter().map(event).collect()
+    rows.iter().map(|row| event(row, 0)).collect()
 }
 
-/// What has a place for good: rows of older epochs, and those of transactions older than all that still run. Both
-/// sides come from the snapshot of the one statement; a function that looks at a later one would let rows slip by.
+/// Rows of the log or the outbox that have a place for good: those of older epochs, and those of transactions older
+/// than all that still run. Both sides come from the snapshot of the one statement; a function that looks at a later one
+/// would let rows slip by. Without such a row there is one of the horizon alone.
 macro_rules! settled {
-    () => {
-        "(epoch < (SELECT s.epoch FROM minos_server s) OR xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint)"
+    ($columns:literal, $table:literal) => {
+        concat!(
+            "SELECT s.horizon, t.* FROM (SELECT epoch AS now_epoch, \
+             pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon FROM minos_server) s \
+             LEFT JOIN LATERAL (SELECT epoch, xid, place, ",
+            $columns,
+            " FROM ",
+            $table,
+            " WHERE (epoch, xid, place) > ($1, $2, $3) AND (epoch < s.now_epoch OR xid < s.horizon) \
+             ORDER BY epoch, xid, place LIMIT $4) t ON true"
+        )
     };
 }
 
@@ -204,83 +217,119 @@ pub(super) async fn events(
     after: Position,
     limit: u32,
 ) -> Result<Vec<StoredEvent>> {
-    let pool = &shared.pool;
-    pool.connector.refuse_if_held()?;
-    settle(shared).await?;
-    let rows = fetch!(
-        pool,
-        "events",
-        concat!(
-            "SELECT epoch, xid, place, id, aggregate, stream, version, name, payload, headers, at FROM minos_events \
-             WHERE (epoch, xid, place) > ($1, $2, $3) AND ",
-            settled!(),
-            " ORDER BY epoch, xid, place LIMIT $4"
-        ),
-        after.epoch,
-        after.xid,
-        after.row,
-        i64::from(limit),
+    let sql = settled!(
+        "id, aggregate, stream, version, name, payload, headers, at",
+        "minos_events"
     );
-    pool.connector.refuse_if_held()?;
-    rows.iter().map(event).collect()
+    let rows = page(shared, &shared.quiet.events, sql, after, limit).await?;
+    rows.iter().map(|row| event(row, 1)).collect()
 }
 
+/// A page of rows behind their horizon.
+///
 /// What this process has committed should be seen by its next read, but an older transaction of anybody may hide it:
 /// waits a little for that one's end.
-async fn settle(shared: &Shared) -> Result<()> {
+async fn page(
+    shared: &Shared,
+    quiet: &Quiet,
+    sql: &str,
+    after: Position,
+    limit: u32,
+) -> Result<Vec<PgRow>> {
+    let pool = &shared.pool;
+    pool.connector.refuse_if_held()?;
+    let signs = *shared.changes.borrow();
     let own = shared.last.load(Ordering::Relaxed);
-    if shared.horizon.load(Ordering::Relaxed) > own {
-        return Ok(());
+    if limit == 0 || quiet.knows(after, signs) {
+        return Ok(Vec::new());
     }
     let until = Instant::now() + shared.options.settle;
     let mut pause = Duration::from_millis(1);
     loop {
-        let horizon = horizon(&shared.pool).await?;
-        shared.horizon.fetch_max(horizon, Ordering::Relaxed);
-        if horizon > own || Instant::now() + pause > until {
-            return Ok(());
+        let mut rows = fetch!(
+            pool,
+            "a page of the log",
+            sql,
+            after.epoch,
+            after.xid,
+            after.row,
+            i64::from(limit),
+        );
+        pool.connector.refuse_if_held()?;
+        let horizon: i64 = rows.first().map_or(Ok(0), |row| rows::get(row, 0))?;
+        let none: Option<i64> = rows.first().map_or(Ok(None), |row| rows::get(row, 1))?;
+        if none.is_none() {
+            rows.clear();
+        }
+        let full = rows.len() == usize::try_from(limit).unwrap_or(usize::MAX);
+        if !full && horizon > own {
+            let last = rows.last().map(|row| rows::position(row, 1)).transpose()?;
+            quiet.note(last.unwrap_or(after), signs);
+        }
+        if full || horizon > own || Instant::now() + pause > until {
+            return Ok(rows);
         }
         sleep(pause).await;
         pause = (pause * 2).min(Duration::from_millis(20));
     }
 }
 
-/// The oldest transaction that still runs.
-pub(super) async fn horizon(pool: &Connections) -> Result<i64> {
-    let rows = fetch!(
-        pool,
-        "horizon",
-        "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-    );
-    rows.first().map_or(Ok(0), |row| rows::get(row, 0))
+/// That there is nothing behind a position as long as there is no sign of a change, so that those who only look
+/// whether there is something new need not ask the server.
+#[derive(Debug, Default)]
+pub(super) struct Quiet(Mutex<Option<(Position, u64)>>);
+
+impl Quiet {
+    fn knows(&self, after: Position, signs: u64) -> bool {
+        let known = self.0.lock().unwrap_or_else(|e| e.into_inner());
+        known.is_some_and(|(last, at)| after >= last && at == signs)
+    }
+
+    fn note(&self, last: Position, signs: u64) {
+        *self.0.lock().unwrap_or_else(|e| e.into_inner()) = Some((last, signs));
+    }
 }
 
-fn event(row: &PgRow) -> Result<StoredEvent> {
+/// An event from the columns behind so many.
+fn event(row: &PgRow, skip: usize) -> Result<StoredEvent> {
     Ok(StoredEvent {
-        position: rows::position(row, 0)?,
-        id: rows::get(row, 3)?,
-        stream: StreamId::new(rows::get::<String>(row, 4)?, rows::get(row, 5)?),
-        version: rows::count(row, 6)?,
-        name: rows::get(row, 7)?,
-        payload: rows::json(row, 8)?,
-        headers: rows::headers(row, 9)?,
-        at: rows::time(row, 10)?,
+        position: rows::position(row, skip)?,
+        id: rows::get(row, skip + 3)?,
+        stream: StreamId::new(
+            rows::get::<String>(row, skip + 4)?,
+            rows::get(row, skip + 5)?,
+        ),
+        version: rows::count(row, skip + 6)?,
+        name: rows::get(row, skip + 7)?,
+        payload: rows::json(row, skip + 8)?,
+        headers: rows::headers(row, skip + 9)?,
+        at: rows::time(row, skip + 10)?,
     })
 }
 
 pub(super) async fn last_position(shared: &Shared) -> Result<Position> {
-    settle(shared).await?;
-    let rows = fetch!(
-        shared.pool,
-        "last position",
-        concat!(
-            "SELECT epoch, xid, place FROM minos_events WHERE ",
-            settled!(),
-            " ORDER BY epoch DESC, xid DESC, place DESC LIMIT 1"
-        ),
-    );
-    let last = rows.first().map(|row| rows::position(row, 0)).transpose()?;
-    Ok(last.unwrap_or(Position::START))
+    let own = shared.last.load(Ordering::Relaxed);
+    let until = Instant::now() + shared.options.settle;
+    loop {
+        let rows = fetch!(
+            shared.pool,
+            "last position",
+            "SELECT s.horizon, t.* FROM (SELECT epoch AS now_epoch, \
+             pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS horizon FROM minos_server) s \
+             LEFT JOIN LATERAL (SELECT epoch, xid, place FROM minos_events \
+             WHERE epoch < s.now_epoch OR xid < s.horizon \
+             ORDER BY epoch DESC, xid DESC, place DESC LIMIT 1) t ON true",
+        );
+        let Some(row) = rows.first() else {
+            return Ok(Position::START);
+        };
+        let horizon: i64 = rows::get(row, 0)?;
+        if horizon > own || Instant::now() > until {
+            let there: Option<i64> = rows::get(row, 1)?;
+            return there.map_or(Ok(Position::START), |_| rows::position(row, 1));
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
 }
 
 pub(super) async fn outbox(
@@ -288,27 +337,11 @@ pub(super) async fn outbox(
     after: Position,
     limit: u32,
 ) -> Result<Vec<(Position, Message)>> {
-    let pool = &shared.pool;
-    pool.connector.refuse_if_held()?;
-    settle(shared).await?;
-    let rows = fetch!(
-        pool,
-        "outbox",
-        concat!(
-            "SELECT epoch, xid, place, envelope, payload FROM minos_outbox \
-             WHERE (epoch, xid, place) > ($1, $2, $3) AND ",
-            settled!(),
-            " ORDER BY epoch, xid, place LIMIT $4"
-        ),
-        after.epoch,
-        after.xid,
-        after.row,
-        i64::from(limit),
-    );
-    pool.connector.refuse_if_held()?;
+    let sql = settled!("envelope, payload", "minos_outbox");
+    let rows = page(shared, &shared.quiet.outbox, sql, after, limit).await?;
     let message = |row: &PgRow| {
-        let message = rows::message(row, 3, rows::json(row, 4)?)?;
-        Ok((rows::position(row, 0)?, message))
+        let message = rows::message(row, 4, rows::json(row, 5)?)?;
+        Ok((rows::position(row, 1)?, message))
     };
     rows.iter().map(message).collect()
 }
@@ -463,14 +496,49 @@ pub(super) async fn due_timers(
     rows.iter().map(timer).collect()
 }
 
-pub(super) async fn next_due(pool: &Connections) -> Result<Option<DateTime<Utc>>> {
+pub(super) async fn next_due(shared: &Shared) -> Result<Option<DateTime<Utc>>> {
+    let known = &shared.quiet.due;
+    let moves = known.moves.load(Ordering::Acquire);
+    if let Some(due) = known.get(moves) {
+        return Ok(due);
+    }
+    let asked = Instant::now();
     let rows = fetch!(
-        pool,
+        shared.pool,
         "next due",
         "SELECT least((SELECT min(due_at) FROM minos_sagas WHERE due_at IS NOT NULL), \
          (SELECT min(due_at) FROM minos_timers))",
     );
-    rows.first().map_or(Ok(None), |row| rows::get(row, 0))
+    let due = rows.first().map_or(Ok(None), |row| rows::get(row, 0))?;
+    *known.known.lock().unwrap_or_else(|e| e.into_inner()) = Some((due, moves, asked));
+    Ok(due)
+}
+
+/// When the next saga or timer is due, as it was a moment ago: those who look after every commit need not ask the
+/// server each time. What other processes change is seen a moment later.
+#[derive(Debug, Default)]
+pub(super) struct NextDue {
+    /// Rises with every saga or timer that this process moves.
+    moves: AtomicU64,
+    known: Mutex<Option<Known>>,
+}
+
+/// When it is due, at which moves, and when that was asked.
+type Known = (Option<DateTime<Utc>>, u64, Instant);
+
+impl NextDue {
+    /// How long an answer is good for.
+    const MOMENT: Duration = Duration::from_millis(200);
+
+    pub(super) fn moved(&self) {
+        self.moves.fetch_add(1, Ordering::Release);
+    }
+
+    fn get(&self, moves: u64) -> Option<Option<DateTime<Utc>>> {
+        let known = self.known.lock().unwrap_or_else(|e| e.into_inner());
+        let (due, at, asked) = (*known)?;
+        (at == moves && asked.elapsed() < Self::MOMENT).then_some(due)
+    }
 }
 
 pub(super) async fn dead_letters(

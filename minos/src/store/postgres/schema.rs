@@ -60,22 +60,25 @@ async fn migrate_locked(connection: &mut PgConnection, schema: &Schema) -> Resul
         run(connection, schema.sql(migration)).await?;
     }
     let known = MIGRATIONS.len();
-    run(
-        connection,
-        schema.sql(&format!("UPDATE minos_schema SET version = {known}")),
-    )
-    .await
+    if done == known {
+        return Ok(());
+    }
+    let noted = format!("UPDATE minos_schema SET version = {known}");
+    run(connection, schema.sql(&noted)).await
 }
 
 /// How many migrations were applied; [`None`] if there is nothing yet.
 async fn applied(connection: &mut PgConnection, schema: &Schema) -> Result<Option<usize>> {
-    let there = sqlx::query("SELECT to_regclass($1)::text")
-        .bind(schema.sql("minos_schema"))
-        .fetch_one(&mut *connection)
-        .await
-        .and_then(|row| row.try_get::<Option<String>, _>(0))
-        .map_err(fault::explain)?;
-    if there.is_none() {
+    // Read as rows: functions such as `to_regclass` may answer from a cache that is older than the lock.
+    let there = sqlx::query(
+        "SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+         WHERE n.nspname = $1 AND c.relname = 'minos_schema'",
+    )
+    .bind(schema.name())
+    .fetch_all(&mut *connection)
+    .await
+    .map_err(fault::explain)?;
+    if there.is_empty() {
         return Ok(None);
     }
     let sql = schema.sql("SELECT version FROM minos_schema");

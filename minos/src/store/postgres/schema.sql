@@ -15,6 +15,8 @@ CREATE TABLE minos_heads (
     id uuid NOT NULL,
     version bigint NOT NULL,
     tail uuid NOT NULL,
+    -- Which transaction wrote it last; the number means something within its epoch only.
+    epoch bigint NOT NULL,
     last_xid bigint NOT NULL,
     state text,
     created_at timestamptz NOT NULL,

@@ -50,17 +50,23 @@ impl Statements {
 }
 
 /// The parameters of the head and its event; what else there is follows.
-const FIRST: usize = 11;
+const FIRST: usize = 12;
 
 fn text(creates: bool, handles: bool, sends: bool) -> String {
+    // Stable: one number wherever it stands.
+    let xid = "pg_current_xact_id()::text::bigint";
     let head = if creates {
-        "INSERT INTO minos_heads AS t (aggregate, id, version, tail, last_xid, state, created_at, updated_at) \
-         SELECT $1, $2, $3 + 1, $6, s.xid, $7, $8, $8 FROM s \
-         ON CONFLICT DO NOTHING RETURNING t.last_xid AS xid"
+        format!(
+            "INSERT INTO minos_heads AS t (aggregate, id, version, tail, epoch, last_xid, state, created_at, updated_at) \
+             VALUES ($1, $2, 1, $6, $12, {xid}, $7, $8, $8) ON CONFLICT DO NOTHING RETURNING t.last_xid AS xid"
+        )
     } else {
-        "UPDATE minos_heads t SET version = $3 + 1, tail = $6, last_xid = s.xid, state = $7, updated_at = $8 FROM s \
-         WHERE t.aggregate = $1 AND t.id = $2 AND t.version = $3 AND t.tail = $4 AND t.last_xid < s.xid \
-         RETURNING s.xid"
+        format!(
+            "UPDATE minos_heads t SET version = $3 + 1, tail = $6, epoch = $12, last_xid = {xid}, state = $7, \
+                updated_at = $8 \
+             WHERE t.aggregate = $1 AND t.id = $2 AND t.version = $3 AND t.tail = $4 \
+                AND (t.last_xid < {xid} OR t.epoch < $12) RETURNING t.last_xid AS xid"
+        )
     };
     let mut next = FIRST;
     let mut parameter = || {
@@ -80,21 +86,19 @@ fn text(creates: bool, handles: bool, sends: bool) -> String {
         let [a, b] = [parameter(), parameter()];
         outbox = format!(
             ", o AS (INSERT INTO minos_outbox (epoch, xid, envelope, payload) \
-             SELECT s.epoch, s.xid, ${a}, ${b} FROM h, s)"
+             SELECT $12, h.xid, ${a}, ${b} FROM h)"
         );
     }
     format!(
-        "WITH s AS MATERIALIZED (SELECT epoch, pg_current_xact_id()::text::bigint AS xid FROM minos_server \
-            WHERE timeline = left(pg_walfile_name(pg_current_wal_lsn()), 8)), \
-         h AS ({head}){inbox}{outbox} \
+        "WITH h AS ({head}){inbox}{outbox} \
          INSERT INTO minos_events (epoch, xid, id, aggregate, stream, version, name, payload, headers, at) \
-         SELECT s.epoch, s.xid, $6, $1, $2, $3 + 1, $9, $10, $11, $8 FROM h, s \
+         SELECT $12, h.xid, $6, $1, $2, $3 + 1, $9, $10, $11, $8 FROM h \
          RETURNING xid"
     )
 }
 
 /// The parameters of the statement.
-pub(super) fn arguments(unit: &UnitOfWork) -> Result<PgArguments, BoxDynError> {
+pub(super) fn arguments(unit: &UnitOfWork, epoch: i64) -> Result<PgArguments, BoxDynError> {
     use sqlx::Arguments;
     let mut to = PgArguments::default();
     let Some((write, event)) = unit
@@ -116,6 +120,7 @@ pub(super) fn arguments(unit: &UnitOfWork) -> Result<PgArguments, BoxDynError> {
     to.add(&event.name)?;
     to.add(event.payload.as_str())?;
     to.add(serde_json::to_string(&event.headers)?)?;
+    to.add(epoch)?;
     if let Some(inbox) = &unit.inbox {
         let outcome = inbox.outcome.as_ref();
         to.add(&inbox.consumer)?;

@@ -143,10 +143,13 @@ async fn finish(shared: &Shared, mut lease: Lease, token: &str, unit: &UnitOfWor
         Ok(Some(xid)) => match lease.execute("COMMIT").await {
             Ok(_) => {
                 lease.give_back();
-                shared.committed(xid);
+                shared.committed(xid, [unit]);
                 Ok(())
             }
-            Err(e) if fault::is_lost(&e) => Err(Error::OutcomeUnknown(e.into())),
+            Err(e) if fault::is_lost(&e) => {
+                drop(lease);
+                resolve(shared, unit, e).await
+            }
             // What is checked late, such as a deferred foreign key of the user's.
             Err(e) => {
                 lease.give_back();
@@ -165,6 +168,44 @@ async fn finish(shared: &Shared, mut lease: Lease, token: &str, unit: &UnitOfWor
             }
             Err(e)
         }
+    }
+}
+
+/// After a COMMIT of which no answer came: looks, in a transaction that is rolled back, whether the unit is there. Locks
+/// and unique keys wait for the old transaction while it is still on its way.
+async fn resolve(shared: &Shared, unit: &UnitOfWork, cause: sqlx::Error) -> Result<()> {
+    let until = Instant::now() + shared.options.patience;
+    let mut pause = Duration::from_millis(20);
+    loop {
+        if let Ok(outcome) = look(shared, unit).await {
+            return outcome;
+        }
+        if Instant::now() + pause > until {
+            return Err(Error::OutcomeUnknown(cause.into()));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(500));
+    }
+}
+
+/// What became of a unit; an error if nobody can say yet.
+async fn look(shared: &Shared, unit: &UnitOfWork) -> Result<Result<()>> {
+    let mut lease = shared.pool.acquire("a look for a unit").await?;
+    lease.execute("BEGIN").await.map_err(fault::explain)?;
+    let found = shared.call(&mut lease, None, &[&[unit]], false).await;
+    if roll_back(&mut lease).await {
+        lease.give_back();
+    }
+    let mut answer = found?;
+    let written = answer.written.contains(&true);
+    match answer.verdicts.pop() {
+        Some(Verdict::Decided(Ok(()))) if written => {
+            let text = "the connection died before the commit; nothing was written";
+            Ok(Err(Error::Unavailable(text.into())))
+        }
+        Some(Verdict::Decided(outcome)) => Ok(outcome),
+        Some(Verdict::Again(e)) => Err(e),
+        None => Err(Error::Corrupt("a commit answers nothing".to_owned())),
     }
 }
 
@@ -192,7 +233,7 @@ async fn still_open(lease: &mut Lease, token: &str) -> Result<()> {
 /// The transaction's number if it is to be committed; [`None`] if the unit was committed before, then with the same
 /// user SQL: what it wrote now must not count again.
 async fn decide(shared: &Shared, lease: &mut Lease, unit: &UnitOfWork) -> Result<Option<i64>> {
-    let mut answer = match shared.call(lease, &[unit], false).await {
+    let mut answer = match shared.call(lease, None, &[&[unit]], false).await {
         Ok(answer) => answer,
         // Nothing was committed yet, whatever happened.
         Err(Trouble::Unknown(e)) => return Err(Error::Unavailable(e.into())),

@@ -50,10 +50,11 @@ async fn look(shared: &Shared) {
     loop {
         sleep(pause).await;
         let Ok(sight) = sight(shared).await else {
+            // Nobody knows what went on meanwhile.
+            shared.changes.send_modify(|n| *n += 1);
             pause = most;
             continue;
         };
-        shared.horizon.fetch_max(sight.horizon, Ordering::Relaxed);
         let moved = (sight.events, sight.outbox) != (seen.events, seen.outbox);
         if moved {
             unsettled = Some(sight.next);
@@ -78,7 +79,7 @@ async fn look(shared: &Shared) {
 
 async fn sight(shared: &Shared) -> Result<Sight> {
     let sql = shared.pool.connector.schema.sql(
-        "SELECT e.last_value, o.last_value, pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint \
+        "SELECT e.last_value + e.is_called::int, o.last_value + o.is_called::int, pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint \
          FROM minos_events_place_seq e, minos_outbox_place_seq o, pg_current_snapshot() s",
     );
     let rows = shared

@@ -36,6 +36,10 @@ impl Database {
         Self { name }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn url(&self) -> String {
         let url = url();
         let (base, query) = match url.split_once('?') {
