@@ -30,8 +30,8 @@ mod tests;
 use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 pub use self::settings::{
-    Bind, Broker, BrokerUrl, Database, DatabaseUrl, Http, Log, LogFormat, PostgresUrl, Runtime,
-    Settings,
+    Bind, Broker, BrokerUrl, Database, DatabaseUrl, Http, Log, LogFormat, PostgresUrl, Properties,
+    Runtime, Settings,
 };
 use self::{
     keys::KEYS,
@@ -206,10 +206,12 @@ impl Config {
             &mut scratch
         };
         if let Err(fix) = (key.set)(target, &entry.value) {
-            problems.add(format!(
-                "{}: `{}` = {}: {fix}",
-                entry.origin, key.path, entry.value
-            ));
+            let shown = match key.path {
+                // It may hold secrets.
+                "broker.properties" => "***".to_owned(),
+                _ => entry.value.to_string(),
+            };
+            problems.add(format!("{}: `{}` = {shown}: {fix}", entry.origin, key.path));
             return;
         }
         if let Some(service) = entry.service {

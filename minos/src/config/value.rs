@@ -1,8 +1,8 @@
 //! From what is written to what is meant.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
-use super::settings::{Bind, BrokerUrl, DatabaseUrl, PostgresUrl};
+use super::settings::{Bind, BrokerUrl, DatabaseUrl, PostgresUrl, Properties};
 
 /// A value as it is written in a file, a variable, or code.
 #[derive(Debug, Clone, PartialEq)]
@@ -208,6 +208,11 @@ const DATABASES: &[Scheme] = &[
 
 const BROKERS: &[Scheme] = &[
     Scheme {
+        name: "kafka",
+        built: cfg!(feature = "kafka"),
+        write: "`kafka://host:9092`",
+    },
+    Scheme {
         name: "local",
         built: cfg!(feature = "local"),
         write: "`local://data/broker.db`",
@@ -249,10 +254,69 @@ fn postgres(rest: &str) -> Parsed<DatabaseUrl> {
 
 pub(super) fn broker(value: &Value) -> Parsed<BrokerUrl> {
     let (scheme, path) = url(value, BROKERS)?;
-    Ok(match scheme {
-        "memory" => BrokerUrl::Memory,
-        _ => BrokerUrl::Local(PathBuf::from(path)),
-    })
+    match scheme {
+        "memory" => Ok(BrokerUrl::Memory),
+        "kafka" => kafka(path),
+        _ => Ok(BrokerUrl::Local(PathBuf::from(path))),
+    }
+}
+
+/// Some servers of a cluster.
+fn kafka(rest: &str) -> Parsed<BrokerUrl> {
+    const WRITE: &str = "write `kafka://host:9092,host2:9092`; a user, a password, and the like are `broker.properties`";
+    let servers: Vec<String> = rest
+        .trim_end_matches('/')
+        .split(',')
+        .map(|server| match server.rsplit_once(':') {
+            None => format!("{server}:9092"),
+            Some(_) => server.to_owned(),
+        })
+        .collect();
+    for server in &servers {
+        let server = Value::Text(server.clone());
+        if bind(&server).is_err() || server.to_string().contains('@') {
+            return Err(WRITE.to_owned());
+        }
+    }
+    Ok(BrokerUrl::Kafka(servers.join(",")))
+}
+
+/// The beginning of the names of topics.
+pub(super) fn prefix(value: &Value) -> Parsed<String> {
+    const EXAMPLE: &str =
+        "write at most 100 letters, digits, `.`, `_`, and `-` of ASCII, such as \"shop.\"";
+    let text = text(value, "\"shop.\"")?;
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    if text.len() > 100 || !text.bytes().all(fits) {
+        return Err(EXAMPLE.to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// `name=value` in each line, or between semicolons. What is wrong is told without a value: it may be a secret.
+pub(super) fn properties(value: &Value) -> Parsed<Properties> {
+    let text = text(value, "\"security.protocol=ssl\"")?;
+    let between = if text.contains('\n') { '\n' } else { ';' };
+    let mut all = BTreeMap::new();
+    for (n, pair) in (1..).zip(text.split(between)) {
+        if pair.trim().is_empty() {
+            continue;
+        }
+        let named = pair
+            .split_once('=')
+            .map(|(name, value)| (name.trim(), value.trim()));
+        let Some((name, value)) = named.filter(|(name, _)| !name.is_empty()) else {
+            return Err(format!(
+                "number {n} has no `=`; write `name=value` in each line, or between semicolons"
+            ));
+        };
+        #[cfg(feature = "kafka")]
+        if let Some(why) = crate::broker::kafka::fixed(name) {
+            return Err(format!("`{name}` cannot be set: {why}"));
+        }
+        all.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(Properties(all))
 }
 
 /// A scheme that this build has, and the path behind it.
@@ -351,7 +415,6 @@ mod tests {
         let error = database(&txt("mysql://localhost/foo")).unwrap_err();
         assert!(error.contains("no support for `mysql`"), "{error}");
         assert!(error.contains("`memory://`"), "{error}");
-        assert!(broker(&txt("kafka://localhost:9092")).is_err());
         assert!(broker(&txt("memory://x")).is_err());
         assert!(database(&txt("data/foo.db")).is_err());
     }
@@ -390,6 +453,39 @@ mod tests {
         assert_eq!(url, BrokerUrl::Local(PathBuf::from("data/broker.db")));
         assert!(database(&txt("sqlite://")).is_err());
         assert!(database(&txt("sqlite://x.db?mode=ro")).is_err());
+    }
+
+    #[cfg(feature = "kafka")]
+    #[test]
+    fn a_cluster_is_some_of_its_servers() {
+        let url = broker(&txt("kafka://one,two:9093/")).unwrap();
+        assert_eq!(url, BrokerUrl::Kafka("one:9092,two:9093".to_owned()));
+        assert_eq!(url.to_string(), "kafka://one:9092,two:9093");
+        for wrong in [
+            "kafka://",
+            "kafka://joe:pw@one:9092",
+            "kafka://one:x",
+            "kafka://a,,b",
+        ] {
+            assert!(broker(&txt(wrong)).is_err(), "{wrong}");
+        }
+        assert_eq!(prefix(&txt("shop.")), Ok("shop.".to_owned()));
+        assert!(prefix(&txt("a b")).is_err());
+    }
+
+    #[cfg(feature = "kafka")]
+    #[test]
+    fn properties_are_passed_on_and_never_shown() {
+        let all = properties(&txt("sasl.username=joe; sasl.password=a=b")).unwrap();
+        let pairs: Vec<_> = all.exposed().collect();
+        assert_eq!(pairs, [("sasl.password", "a=b"), ("sasl.username", "joe")]);
+        assert_eq!(all.to_string(), "sasl.password=***;sasl.username=***");
+        assert!(!format!("{all:?}").contains("joe"));
+        let lines = properties(&txt("debug=a,b\nsasl.password=a;b\n")).unwrap();
+        assert_eq!(lines.0["sasl.password"], "a;b");
+        let fixed = properties(&txt("acks=1")).unwrap_err();
+        assert!(fixed.contains("`acks` cannot be set"), "{fixed}");
+        assert!(!properties(&txt("s3cret")).unwrap_err().contains("s3cret"));
     }
 
     #[test]

@@ -8,6 +8,11 @@ mod http;
 #[cfg(not(feature = "http"))]
 #[path = "without/http.rs"]
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(not(feature = "kafka"))]
+#[path = "without/kafka.rs"]
+mod kafka;
 #[cfg(feature = "local")]
 mod local;
 #[cfg(not(feature = "local"))]

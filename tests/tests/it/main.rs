@@ -5,6 +5,8 @@ mod faults;
 mod hot;
 mod instances;
 mod load;
+mod proxy;
+mod servers;
 mod stack;
 mod stop;
 mod table;

@@ -29,6 +29,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 
 pub use self::options::Options;
+pub(crate) use self::options::fixed;
 use self::{
     producer::{Outgoing, Producer},
     state::{Failure, Shared as Member},
