@@ -18,13 +18,16 @@ use crate::{child::Services, stack::Stack};
 
 /// Clients at once.
 const WORKERS: usize = 8;
+/// Each of them asks no more often than this.
+const PACE: Duration = Duration::from_millis(25);
 /// Accounts that take deposits; some more do not.
 const OPEN: usize = 12;
 const CLOSED: usize = 3;
 /// What is in each at first.
 const MONEY: i64 = 1000;
-/// How long one request may stay without an answer, over all its repetitions.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long nothing may happen: one request without an answer over all its repetitions, or effects that are still
+/// missing.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the services can be reached; faults change it.
 #[derive(Debug, Clone, Default)]
@@ -125,7 +128,9 @@ impl Load {
             let (enough, answered) = (load.enough.subscribe(), load.answered.clone());
             load.tasks.spawn(async move {
                 let mut done = Done::default();
+                let mut pace = tokio::time::interval(PACE);
                 while !*enough.borrow() {
+                    pace.tick().await;
                     let from = open[fastrand::usize(..open.len())];
                     let others: Vec<_> = all.iter().filter(|a| **a != from).collect();
                     let to = others[fastrand::usize(..others.len())];
@@ -175,16 +180,21 @@ impl Load {
 }
 
 impl Done {
-    /// Waits until all that follows from the requests has happened, and counts it.
+    /// Waits until all that follows from the requests has happened, or nothing more does, and counts it.
     pub(crate) async fn count(&self, stack: &Stack) -> Result<Effects> {
         let (accounts, audit) = (stack.store("accounts").await?, stack.store("audit").await?);
-        let deadline = Instant::now() + PATIENCE;
+        let mut deadline = Instant::now() + PATIENCE;
+        let mut before = Effects::default();
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         let effects = loop {
             tick.tick().await;
             let effects = Effects::now(&*accounts, &*audit, self).await?;
             if effects.is_whole() || Instant::now() > deadline {
                 break effects;
+            }
+            if effects != before {
+                deadline = Instant::now() + PATIENCE;
+                before = effects;
             }
         };
         accounts.close().await;
@@ -221,7 +231,7 @@ impl fmt::Display for Count {
 }
 
 /// What came of the load.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Effects {
     requests: usize,
     events: Count,

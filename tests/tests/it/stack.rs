@@ -58,6 +58,11 @@ impl Stack {
                     format!("kafka://127.0.0.1:{}", servers.kafka.port()),
                 ),
                 ("MINOS_BROKER_PREFIX", format!("{name}.")),
+                // The others take over sooner.
+                (
+                    "MINOS_BROKER_PROPERTIES",
+                    "session.timeout.ms=2000".to_owned(),
+                ),
             ],
             _folder: None,
             database: direct,
