@@ -20,3 +20,7 @@ pub mod configuration {}
 
 #[doc = include_str!("../docs/guide/06-operating.md")]
 pub mod operating {}
+
+#[cfg(all(feature = "kafka", feature = "postgres"))]
+#[doc = include_str!("../docs/guide/07-production.md")]
+pub mod production {}

@@ -48,7 +48,7 @@ pub use minos_macros::{
     aggregate, aggregate_ref, command_service, construct, contract, error_model, main, model,
     query_service, read_model, saga, step,
 };
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use sqlx;
 
 /// What a service crate uses: `use minos::prelude::*;`.

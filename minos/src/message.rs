@@ -24,6 +24,35 @@ pub enum Kind {
     Void,
 }
 
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Event,
+        Self::Command,
+        Self::Query,
+        Self::Reply,
+        Self::Void,
+    ];
+
+    /// Its name, as it is sent and stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Command => "command",
+            Self::Query => "query",
+            Self::Reply => "reply",
+            Self::Void => "void",
+        }
+    }
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.as_str() == name)
+    }
+}
+
 /// One message: headers for the machinery, a payload for the user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
@@ -91,6 +120,9 @@ pub struct Headers {
     /// Events: the aggregate's version after the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<u64>,
+    /// The span that this belongs to, as W3C Trace Context writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// Whatever the user adds.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub custom: BTreeMap<String, String>,

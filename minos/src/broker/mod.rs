@@ -2,8 +2,12 @@
 //!
 //! [`Broker`] is the contract, `conformance` the suite that holds every backend to it.
 
+#[cfg(feature = "kafka")]
+mod cloudevents;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod memory;

@@ -39,6 +39,12 @@ pub(super) const KEYS: &[Key] = &[
         show: |s| s.database.pool.to_string(),
     },
     Key {
+        path: "database.allow_restored",
+        per_service: true,
+        set: |s, v| value::flag(v).map(|b| s.database.allow_restored = b),
+        show: |s| s.database.allow_restored.to_string(),
+    },
+    Key {
         path: "broker.url",
         per_service: false,
         set: |s, v| value::broker(v).map(|url| s.broker.url = url),
@@ -62,6 +68,31 @@ pub(super) const KEYS: &[Key] = &[
             Ok(())
         },
         show: |s| value::show_duration(s.broker.lease),
+    },
+    Key {
+        path: "broker.prefix",
+        per_service: false,
+        set: |s, v| value::prefix(v).map(|prefix| s.broker.prefix = prefix),
+        show: |s| format!("\"{}\"", s.broker.prefix),
+    },
+    Key {
+        path: "broker.replication",
+        per_service: false,
+        set: |s, v| {
+            let copies = value::or_auto(v, 1, 100)?;
+            s.broker.replication = copies.and_then(|n| u32::try_from(n).ok());
+            Ok(())
+        },
+        show: |s| match s.broker.replication {
+            None => "\"auto\"".to_owned(),
+            Some(n) => n.to_string(),
+        },
+    },
+    Key {
+        path: "broker.properties",
+        per_service: false,
+        set: |s, v| value::properties(v).map(|all| s.broker.properties = all),
+        show: |s| format!("\"{}\"", s.broker.properties),
     },
     Key {
         path: "http.bind",

@@ -30,7 +30,8 @@ mod tests;
 use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 pub use self::settings::{
-    Bind, Broker, BrokerUrl, Database, DatabaseUrl, Http, Log, LogFormat, Runtime, Settings,
+    Bind, Broker, BrokerUrl, Database, DatabaseUrl, Http, Log, LogFormat, PostgresUrl, Properties,
+    Runtime, Settings,
 };
 use self::{
     keys::KEYS,
@@ -205,10 +206,12 @@ impl Config {
             &mut scratch
         };
         if let Err(fix) = (key.set)(target, &entry.value) {
-            problems.add(format!(
-                "{}: `{}` = {}: {fix}",
-                entry.origin, key.path, entry.value
-            ));
+            let shown = match key.path {
+                // It may hold secrets.
+                "broker.properties" => "***".to_owned(),
+                _ => entry.value.to_string(),
+            };
+            problems.add(format!("{}: `{}` = {shown}: {fix}", entry.origin, key.path));
             return;
         }
         if let Some(service) = entry.service {
@@ -247,6 +250,9 @@ impl Config {
         }
         if let DatabaseUrl::Sqlite(path) = &mut settings.database.url {
             *path = named(path, name);
+        }
+        if let DatabaseUrl::Postgres(url) = &mut settings.database.url {
+            url.0 = url.0.replace("{service}", name);
         }
         if let BrokerUrl::Local(path) = &mut settings.broker.url {
             *path = named(path, name);
@@ -295,7 +301,7 @@ impl Config {
                     ));
                 }
                 if other.database.url == config.database.url
-                    && config.database.url != DatabaseUrl::Memory
+                    && matches!(config.database.url, DatabaseUrl::Sqlite(_))
                 {
                     problems.add(format!(
                         "services `{a}` and `{b}` would share `database.url` = \"{}\"; write `{{service}}` for the \

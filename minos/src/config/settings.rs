@@ -1,6 +1,8 @@
 //! The settings and their defaults.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
+
+use super::value::without_password;
 
 /// Every setting of a process, or of one service in it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,6 +28,8 @@ pub struct Database {
     pub url: DatabaseUrl,
     /// How many connections read at the same time.
     pub pool: u32,
+    /// PostgreSQL: whether to go on with a database that was restored into another server.
+    pub allow_restored: bool,
 }
 
 /// Which database.
@@ -36,6 +40,32 @@ pub enum DatabaseUrl {
     Memory,
     /// `sqlite://path`: an SQLite file. A relative path starts at the working directory.
     Sqlite(PathBuf),
+    /// `postgres://user:password@host/database`: a schema in a PostgreSQL database, named like the service.
+    Postgres(PostgresUrl),
+}
+
+/// The URL of a PostgreSQL database; it is shown without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresUrl(pub(super) String);
+
+impl PostgresUrl {
+    /// The URL with its password.
+    #[must_use]
+    pub fn exposed(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostgresUrl({self})")
+    }
+}
+
+impl fmt::Display for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_password(&self.0))
+    }
 }
 
 /// How services reach each other.
@@ -46,8 +76,38 @@ pub struct Broker {
     pub url: BrokerUrl,
     /// How many partitions a new topic gets: so many messages of one topic may be handled at once.
     pub partitions: u32,
-    /// How long an instance that shows no life keeps its partitions of the embedded broker.
+    /// How long an instance that shows no life keeps its partitions.
     pub lease: Duration,
+    /// Kafka: what the names of all topics and groups begin with.
+    pub prefix: String,
+    /// Kafka: how many copies a new topic gets; [`None`] for what the cluster is configured for.
+    pub replication: Option<u32>,
+    /// Kafka: properties of librdkafka.
+    pub properties: Properties,
+}
+
+/// Properties of a client library; only their names are shown, the values may be secrets.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Properties(pub(super) BTreeMap<String, String>);
+
+impl Properties {
+    /// Names and values.
+    pub fn exposed(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+}
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Properties({self})")
+    }
+}
+
+impl fmt::Display for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown: Vec<String> = self.0.keys().map(|name| format!("{name}=***")).collect();
+        f.write_str(&shown.join(";"))
+    }
 }
 
 /// Which broker.
@@ -58,6 +118,8 @@ pub enum BrokerUrl {
     Memory,
     /// `local://path`: the embedded broker, a file that all processes of this machine share.
     Local(PathBuf),
+    /// `kafka://host:port,host:port`: an Apache Kafka cluster, by some of its servers.
+    Kafka(String),
 }
 
 /// The HTTP door.
@@ -122,6 +184,7 @@ impl Default for Database {
         Self {
             url: DatabaseUrl::Sqlite(PathBuf::from("data/{service}.db")),
             pool: 8,
+            allow_restored: false,
         }
     }
 }
@@ -132,6 +195,9 @@ impl Default for Broker {
             url: BrokerUrl::Local(PathBuf::from("data/broker.db")),
             partitions: 8,
             lease: Duration::from_secs(3),
+            prefix: String::new(),
+            replication: None,
+            properties: Properties::default(),
         }
     }
 }
@@ -175,6 +241,7 @@ impl fmt::Display for DatabaseUrl {
         match self {
             DatabaseUrl::Memory => f.write_str("memory://"),
             DatabaseUrl::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            DatabaseUrl::Postgres(url) => write!(f, "{url}"),
         }
     }
 }
@@ -184,6 +251,7 @@ impl fmt::Display for BrokerUrl {
         match self {
             BrokerUrl::Memory => f.write_str("memory://"),
             BrokerUrl::Local(path) => write!(f, "local://{}", path.display()),
+            BrokerUrl::Kafka(servers) => write!(f, "kafka://{servers}"),
         }
     }
 }

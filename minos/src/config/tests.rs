@@ -112,7 +112,7 @@ fn all_problems_come_at_once_each_with_place_and_remedy() {
 bnd = \"127.0.0.1:1\"
 body_limit = \"1MB\"
 [database]
-url = \"postgres://joe:secret@localhost/foo\"
+url = \"mysql://joe:secret@localhost/foo\"
 [databse]
 url = \"memory://\"
 ";
@@ -124,7 +124,7 @@ url = \"memory://\"
         "6 problems",
         "minos.toml:2: unknown key `bnd` in `[http]`; did you mean `bind`?",
         "minos.toml:3: `http.body_limit` = \"1MB\": write a number of bytes",
-        "minos.toml:5: `database.url` = \"postgres://joe:***@localhost/foo\": this build has no support for `postgres`",
+        "minos.toml:5: `database.url` = \"mysql://joe:***@localhost/foo\": this build has no support for `mysql`",
         "minos.toml:6: unknown section `[databse]`; did you mean `database`?",
         "MINOS_HTTP_WORKERS: `http.workers` = \"many\": write a whole number from 1 to 512, or \"auto\"",
         "MINOS_BROKER_UL: no key is called so; did you mean `MINOS_BROKER_URL`?",

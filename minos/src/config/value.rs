@@ -1,8 +1,8 @@
 //! From what is written to what is meant.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
-use super::settings::{Bind, BrokerUrl, DatabaseUrl};
+use super::settings::{Bind, BrokerUrl, DatabaseUrl, PostgresUrl, Properties};
 
 /// A value as it is written in a file, a variable, or code.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,18 +29,30 @@ impl fmt::Display for Value {
 pub(super) type Parsed<T> = Result<T, String>;
 
 /// Hides the password of a URL: errors end up in logs.
-fn without_password(text: &str) -> String {
+pub(super) fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
     };
-    let authority = rest.split('/').next().unwrap_or_default();
-    match authority.rsplit_once('@') {
-        Some((user, _)) if user.contains(':') => {
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    // A password may have a character that should have been written otherwise; all before the last `@` is suspect.
+    let mut shown = match rest.rsplit_once('@') {
+        Some((user, place)) if user.contains(':') => {
             let name = user.split(':').next().unwrap_or_default();
-            format!("{scheme}://{name}:***{}", &rest[user.len()..])
+            format!("{scheme}://{name}:***@{place}")
         }
-        _ => text.to_owned(),
+        _ => format!("{scheme}://{rest}"),
+    };
+    for (at, option) in query.split('&').filter(|o| !o.is_empty()).enumerate() {
+        shown.push(if at == 0 { '?' } else { '&' });
+        match option.split_once('=') {
+            Some((name, _)) if name.contains("password") => {
+                shown.push_str(name);
+                shown.push_str("=***");
+            }
+            _ => shown.push_str(option),
+        }
     }
+    shown
 }
 
 fn text<'a>(value: &'a Value, example: &str) -> Parsed<&'a str> {
@@ -178,6 +190,11 @@ struct Scheme {
 
 const DATABASES: &[Scheme] = &[
     Scheme {
+        name: "postgres",
+        built: cfg!(feature = "postgres"),
+        write: "`postgres://user:password@host/database`",
+    },
+    Scheme {
         name: "sqlite",
         built: cfg!(feature = "sqlite"),
         write: "`sqlite://data/{service}.db`",
@@ -190,6 +207,11 @@ const DATABASES: &[Scheme] = &[
 ];
 
 const BROKERS: &[Scheme] = &[
+    Scheme {
+        name: "kafka",
+        built: cfg!(feature = "kafka"),
+        write: "`kafka://host:9092`",
+    },
     Scheme {
         name: "local",
         built: cfg!(feature = "local"),
@@ -204,22 +226,101 @@ const BROKERS: &[Scheme] = &[
 
 pub(super) fn database(value: &Value) -> Parsed<DatabaseUrl> {
     let (scheme, path) = url(value, DATABASES)?;
-    Ok(match scheme {
-        "memory" => DatabaseUrl::Memory,
-        _ => DatabaseUrl::Sqlite(path),
-    })
+    match scheme {
+        "memory" => Ok(DatabaseUrl::Memory),
+        "postgres" => postgres(path),
+        _ => Ok(DatabaseUrl::Sqlite(PathBuf::from(path))),
+    }
+}
+
+/// What can be said of the URL without its driver.
+fn postgres(rest: &str) -> Parsed<DatabaseUrl> {
+    const WRITE: &str =
+        "write `postgres://user:password@host/database`, special characters of the password as %XX";
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    let database = place.split_once('/').map_or("", |(_, database)| database);
+    let named = !database.is_empty() || query.split('&').any(|o| o.starts_with("dbname="));
+    if !named {
+        return Err(format!("the database is missing; {WRITE}"));
+    }
+    if database.contains('/') || rest.contains(char::is_whitespace) || rest.contains('#') {
+        return Err(WRITE.to_owned());
+    }
+    Ok(DatabaseUrl::Postgres(PostgresUrl(format!(
+        "postgres://{rest}"
+    ))))
 }
 
 pub(super) fn broker(value: &Value) -> Parsed<BrokerUrl> {
     let (scheme, path) = url(value, BROKERS)?;
-    Ok(match scheme {
-        "memory" => BrokerUrl::Memory,
-        _ => BrokerUrl::Local(path),
-    })
+    match scheme {
+        "memory" => Ok(BrokerUrl::Memory),
+        "kafka" => kafka(path),
+        _ => Ok(BrokerUrl::Local(PathBuf::from(path))),
+    }
+}
+
+/// Some servers of a cluster.
+fn kafka(rest: &str) -> Parsed<BrokerUrl> {
+    const WRITE: &str = "write `kafka://host:9092,host2:9092`; a user, a password, and the like are `broker.properties`";
+    let servers: Vec<String> = rest
+        .trim_end_matches('/')
+        .split(',')
+        .map(|server| match server.rsplit_once(':') {
+            None => format!("{server}:9092"),
+            Some(_) => server.to_owned(),
+        })
+        .collect();
+    for server in &servers {
+        let server = Value::Text(server.clone());
+        if bind(&server).is_err() || server.to_string().contains('@') {
+            return Err(WRITE.to_owned());
+        }
+    }
+    Ok(BrokerUrl::Kafka(servers.join(",")))
+}
+
+/// The beginning of the names of topics.
+pub(super) fn prefix(value: &Value) -> Parsed<String> {
+    const EXAMPLE: &str =
+        "write at most 100 letters, digits, `.`, `_`, and `-` of ASCII, such as \"shop.\"";
+    let text = text(value, "\"shop.\"")?;
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    if text.len() > 100 || !text.bytes().all(fits) {
+        return Err(EXAMPLE.to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// `name=value` in each line, or between semicolons. What is wrong is told without a value: it may be a secret.
+pub(super) fn properties(value: &Value) -> Parsed<Properties> {
+    let text = text(value, "\"security.protocol=ssl\"")?;
+    let between = if text.contains('\n') { '\n' } else { ';' };
+    let mut all = BTreeMap::new();
+    for (n, pair) in (1..).zip(text.split(between)) {
+        if pair.trim().is_empty() {
+            continue;
+        }
+        let named = pair
+            .split_once('=')
+            .map(|(name, value)| (name.trim(), value.trim()));
+        let Some((name, value)) = named.filter(|(name, _)| !name.is_empty()) else {
+            return Err(format!(
+                "number {n} has no `=`; write `name=value` in each line, or between semicolons"
+            ));
+        };
+        #[cfg(feature = "kafka")]
+        if let Some(why) = crate::broker::kafka::fixed(name) {
+            return Err(format!("`{name}` cannot be set: {why}"));
+        }
+        all.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(Properties(all))
 }
 
 /// A scheme that this build has, and the path behind it.
-fn url(value: &Value, schemes: &[Scheme]) -> Parsed<(&'static str, PathBuf)> {
+fn url<'v>(value: &'v Value, schemes: &[Scheme]) -> Parsed<(&'static str, &'v str)> {
     let fits: Vec<&Scheme> = schemes.iter().filter(|s| s.built).collect();
     let ways: Vec<&str> = fits.iter().map(|s| s.write).collect();
     let write = format!("write {}", ways.join(" or "));
@@ -229,6 +330,11 @@ fn url(value: &Value, schemes: &[Scheme]) -> Parsed<(&'static str, PathBuf)> {
     let Some((scheme, path)) = text.trim().split_once("://") else {
         return Err(write);
     };
+    let scheme = if scheme == "postgresql" {
+        "postgres"
+    } else {
+        scheme
+    };
     let Some(found) = fits.iter().find(|s| s.name == scheme) else {
         let names: Vec<_> = fits.iter().map(|s| format!("`{}`", s.name)).collect();
         return Err(format!(
@@ -237,11 +343,13 @@ fn url(value: &Value, schemes: &[Scheme]) -> Parsed<(&'static str, PathBuf)> {
         ));
     };
     match (found.name, path) {
-        ("memory", "") => Ok(("memory", PathBuf::new())),
+        ("memory", "") => Ok(("memory", "")),
         ("memory", _) => Err("nothing follows `memory://`".to_owned()),
         (_, "") => Err(format!("the path is missing; {write}")),
-        (_, path) if path.contains(['?', '#']) => Err(format!("a path has no options; {write}")),
-        (name, path) => Ok((name, PathBuf::from(path))),
+        ("local" | "sqlite", path) if path.contains(['?', '#']) => {
+            Err(format!("a path has no options; {write}"))
+        }
+        (name, path) => Ok((name, path)),
     }
 }
 
@@ -304,12 +412,35 @@ mod tests {
     #[test]
     fn urls_name_what_this_build_has() {
         assert_eq!(database(&txt("memory://")), Ok(DatabaseUrl::Memory));
-        let error = database(&txt("postgres://localhost/foo")).unwrap_err();
-        assert!(error.contains("no support for `postgres`"), "{error}");
+        let error = database(&txt("mysql://localhost/foo")).unwrap_err();
+        assert!(error.contains("no support for `mysql`"), "{error}");
         assert!(error.contains("`memory://`"), "{error}");
-        assert!(broker(&txt("kafka://localhost:9092")).is_err());
         assert!(broker(&txt("memory://x")).is_err());
         assert!(database(&txt("data/foo.db")).is_err());
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_postgres_url_names_a_database() {
+        for good in [
+            "postgres://localhost/foo",
+            "postgresql://joe:pw@[::1]:5432/{service}?sslmode=require",
+            "postgres:///foo?host=/run/postgresql",
+            "postgres://db?dbname=foo",
+        ] {
+            assert!(database(&txt(good)).is_ok(), "{good}");
+        }
+        for bad in [
+            "postgres://",
+            "postgres://db",
+            "postgres://db/",
+            "postgres://db/a b",
+        ] {
+            assert!(database(&txt(bad)).is_err(), "{bad}");
+        }
+        let url = database(&txt("postgresql://joe:pw@db/foo")).unwrap();
+        assert_eq!(url.to_string(), "postgres://joe:***@db/foo");
+        assert!(!format!("{url:?}").contains("pw"), "{url:?}");
     }
 
     #[cfg(all(feature = "sqlite", feature = "local"))]
@@ -324,10 +455,54 @@ mod tests {
         assert!(database(&txt("sqlite://x.db?mode=ro")).is_err());
     }
 
+    #[cfg(feature = "kafka")]
+    #[test]
+    fn a_cluster_is_some_of_its_servers() {
+        let url = broker(&txt("kafka://one,two:9093/")).unwrap();
+        assert_eq!(url, BrokerUrl::Kafka("one:9092,two:9093".to_owned()));
+        assert_eq!(url.to_string(), "kafka://one:9092,two:9093");
+        for wrong in [
+            "kafka://",
+            "kafka://joe:pw@one:9092",
+            "kafka://one:x",
+            "kafka://a,,b",
+        ] {
+            assert!(broker(&txt(wrong)).is_err(), "{wrong}");
+        }
+        assert_eq!(prefix(&txt("shop.")), Ok("shop.".to_owned()));
+        assert!(prefix(&txt("a b")).is_err());
+    }
+
+    #[cfg(feature = "kafka")]
+    #[test]
+    fn properties_are_passed_on_and_never_shown() {
+        let all = properties(&txt("sasl.username=joe; sasl.password=a=b")).unwrap();
+        let pairs: Vec<_> = all.exposed().collect();
+        assert_eq!(pairs, [("sasl.password", "a=b"), ("sasl.username", "joe")]);
+        assert_eq!(all.to_string(), "sasl.password=***;sasl.username=***");
+        assert!(!format!("{all:?}").contains("joe"));
+        let lines = properties(&txt("debug=a,b\nsasl.password=a;b\n")).unwrap();
+        assert_eq!(lines.0["sasl.password"], "a;b");
+        let fixed = properties(&txt("acks=1")).unwrap_err();
+        assert!(fixed.contains("`acks` cannot be set"), "{fixed}");
+        assert!(!properties(&txt("s3cret")).unwrap_err().contains("s3cret"));
+    }
+
     #[test]
     fn an_error_never_shows_a_password() {
-        let shown = txt("postgres://joe:s3cr@t@db/foo").to_string();
-        assert_eq!(shown, "\"postgres://joe:***@db/foo\"");
+        for (url, shown) in [
+            ("postgres://joe:s3cr@t@db/foo", "postgres://joe:***@db/foo"),
+            (
+                "postgres://joe:s3/cr@db/foo?a=b",
+                "postgres://joe:***@db/foo?a=b",
+            ),
+            (
+                "postgres://db:5432/foo?user=joe&password=s3cr&a=b",
+                "postgres://db:5432/foo?user=joe&password=***&a=b",
+            ),
+        ] {
+            assert_eq!(txt(url).to_string(), format!("\"{shown}\""));
+        }
         assert_eq!(txt("memory://").to_string(), "\"memory://\"");
     }
 }

@@ -8,11 +8,21 @@ mod http;
 #[cfg(not(feature = "http"))]
 #[path = "without/http.rs"]
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(not(feature = "kafka"))]
+#[path = "without/kafka.rs"]
+mod kafka;
 #[cfg(feature = "local")]
 mod local;
 #[cfg(not(feature = "local"))]
 #[path = "without/local.rs"]
 mod local;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(not(feature = "postgres"))]
+#[path = "without/postgres.rs"]
+mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(not(feature = "sqlite"))]

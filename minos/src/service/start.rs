@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tracing::info;
 
-use super::{Builder, Running, http, local, sqlite};
+use super::{Builder, Running, http, kafka, local, postgres, sqlite};
 use crate::{
     broker::Broker,
     clock::Clock,
@@ -72,6 +72,7 @@ async fn open_store(config: &ServiceConfig) -> Result<Arc<dyn Store>> {
     match &config.database.url {
         DatabaseUrl::Memory => Ok(Arc::new(crate::store::memory::Store::new())),
         DatabaseUrl::Sqlite(path) => sqlite::open(path, &config.database).await,
+        DatabaseUrl::Postgres(url) => postgres::open(&config.name, url, &config.database).await,
     }
 }
 
@@ -82,6 +83,7 @@ async fn open_broker(config: &Config, clock: &Arc<dyn Clock>) -> Result<Arc<dyn 
             settings.partitions,
         ))),
         BrokerUrl::Local(path) => local::open(path, settings, clock).await,
+        BrokerUrl::Kafka(servers) => kafka::open(servers, settings).await,
     }
 }
 

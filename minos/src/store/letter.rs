@@ -1,6 +1,6 @@
 //! Messages that are beyond help, or that queue behind one.
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 use std::borrow::Cow;
 use std::fmt;
 
@@ -182,7 +182,7 @@ impl DeadLetter {
 }
 
 /// What a backend keeps of a letter as JSON text, beside the columns that it looks for.
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Details<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,7 +191,7 @@ pub(super) struct Details<'a> {
     pub(super) history: Cow<'a, [Trial]>,
 }
 
-#[cfg(feature = "sqlite")]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 impl<'a> Details<'a> {
     pub(super) fn of(letter: &'a DeadLetter) -> Self {
         Self {

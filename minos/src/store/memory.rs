@@ -176,10 +176,15 @@ impl State {
 
     fn purge(&mut self, old: &Old, before: DateTime<Utc>, limit: usize) -> usize {
         match old {
-            Old::Inbox { consumer } => {
+            Old::Inbox { .. } | Old::Inboxes { .. } => {
+                let is_meant = |name: &str| match old {
+                    Old::Inbox { consumer } => name == consumer,
+                    Old::Inboxes { prefix } => name.starts_with(prefix),
+                    Old::Sagas { .. } => false,
+                };
                 let rows = self.handled.iter();
                 let gone: Vec<_> = rows
-                    .filter(|((of, _), at)| of == consumer && **at < before)
+                    .filter(|((of, _), at)| is_meant(of) && **at < before)
                     .map(|(key, _)| key.clone())
                     .take(limit)
                     .collect();

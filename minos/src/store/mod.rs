@@ -8,7 +8,9 @@ mod facts;
 mod find;
 mod letter;
 pub mod memory;
-#[cfg(feature = "sqlite")]
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub mod sql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -172,6 +174,11 @@ pub enum Old {
     Inbox {
         /// Whose inbox.
         consumer: String,
+    },
+    /// The same of all consumers whose names begin so.
+    Inboxes {
+        /// How they begin.
+        prefix: String,
     },
     /// Sagas and their history, by the time when they last moved.
     Sagas {

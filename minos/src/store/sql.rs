@@ -25,7 +25,7 @@ pub type Answers<DB> = mpsc::UnboundedReceiver<
 #[diagnostic::on_unimplemented(
     message = "minos does not store in `{Self}`",
     label = "not a database of minos",
-    note = "write `cx.sql::<sqlx::Sqlite>()`"
+    note = "write `cx.sql::<sqlx::Sqlite>()` or `cx.sql::<sqlx::Postgres>()`"
 )]
 pub trait Backend: Database {
     /// The backend's name, such as `sqlite`.
@@ -44,8 +44,9 @@ pub trait Backend: Database {
 /// The unit's transaction, as an executor of `sqlx`: `sqlx::query(..).execute(cx.sql::<Sqlite>()).await?`.
 ///
 /// It is a `Copy` value and locks per statement, so look-ups and effects through the context go on beside it. The
-/// first statement begins the transaction; it ends with the unit of work. On SQLite it holds the only writer, so
-/// it has a time budget of a second: do not wait for the network in between.
+/// first statement begins the transaction; it ends with the unit of work. On SQLite it holds the only writer, on
+/// PostgreSQL it holds up the readers of the log, so it has a time budget of a second: do not wait for the network in
+/// between.
 pub struct Sql<'c, DB: Backend> {
     cx: &'c Context,
     of: PhantomData<fn() -> DB>,

@@ -1,14 +1,15 @@
 //! Services in a process of their own, for tests that kill it.
 //!
-//! `TRIAL_SERVICES` names them (`foo,foobar` or `trial`), `TRIAL_FUSE` the moment at which the process dies by
+//! `TRIAL_SERVICES` names them (`foo,foobar`, `accounts,audit` or `trial`), `TRIAL_FUSE` the moment at which the process dies by
 //! SIGKILL: a number (moments are counted over commits, cursors, publications, and offsets, before and after each),
 //! or the first moment of a name, such as `before publish Reply CreateFooBar`.
-//! Everything else is configured as usual (`MINOS_..`).
+//! With `TRIAL_REPEAT` set, what is published is published a second time after what follows it, as a relay does that
+//! lost its place. Everything else is configured as usual (`MINOS_..`).
 
 use std::{
     process::Command,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -16,8 +17,10 @@ use std::{
 
 use minos::{
     Builder, Error, Result, Service,
+    broker::{self, Broker, Subscription},
     config::Config,
     error::Kind,
+    message::Message,
     testing::{Moment, ObservedBroker, ObservedStore, Observer},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -89,6 +92,49 @@ fn name(moment: Moment<'_>) -> String {
     }
 }
 
+/// Publishes everything a second time, each batch after the next one: duplicates, and out of order.
+#[derive(Debug)]
+struct Repeating {
+    broker: Arc<dyn Broker>,
+    last: Mutex<Vec<Message>>,
+}
+
+#[async_trait::async_trait]
+impl Broker for Repeating {
+    fn backend(&self) -> &'static str {
+        self.broker.backend()
+    }
+
+    async fn ensure_topics(&self, topics: &[String]) -> broker::Result<()> {
+        self.broker.ensure_topics(topics).await
+    }
+
+    async fn publish(&self, messages: &[Message]) -> broker::Result<()> {
+        self.broker.publish(messages).await?;
+        let again = {
+            let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *last, messages.to_vec())
+        };
+        self.broker.publish(&again).await
+    }
+
+    async fn subscribe(
+        &self,
+        group: &str,
+        topics: &[String],
+    ) -> broker::Result<Box<dyn Subscription>> {
+        self.broker.subscribe(group, topics).await
+    }
+
+    async fn health(&self) -> broker::Result<()> {
+        self.broker.health().await
+    }
+
+    async fn close(&self) {
+        self.broker.close().await;
+    }
+}
+
 impl Observer for Fuse {
     fn before(&self, moment: Moment<'_>) {
         self.pass("before", moment);
@@ -104,6 +150,8 @@ fn services() -> Vec<Service> {
     let of = |name: &str| match name {
         "foo" => Some(foo::service()),
         "foobar" => Some(foobar::service()),
+        "accounts" => Some(bank_accounts::service()),
+        "audit" => Some(bank_audit::service()),
         "trial" => Some(minos_tests::service()),
         _ => None,
     };
@@ -119,11 +167,22 @@ async fn main() -> Result<()> {
     let mut term = signal(SignalKind::terminate()).map_err(Error::other)?;
     let services = services();
     let names: Vec<&str> = services.iter().map(Service::name).collect();
+    let repeats = std::env::var_os("TRIAL_REPEAT").is_some();
     let (eyes, ears) = (fuse.clone(), fuse);
     let running = Builder::new(services)
         .config(Config::load()?)
         .wrap_store(move |_, store| Arc::new(ObservedStore::new(store, eyes.clone())))
-        .wrap_broker(move |broker| Arc::new(ObservedBroker::new(broker, ears.clone())))
+        .wrap_broker(move |broker| {
+            let broker: Arc<dyn Broker> = if repeats {
+                Arc::new(Repeating {
+                    broker,
+                    last: Mutex::default(),
+                })
+            } else {
+                broker
+            };
+            Arc::new(ObservedBroker::new(broker, ears.clone()))
+        })
         .start()
         .await?;
     running.ready(Duration::from_secs(20)).await?;

@@ -1,12 +1,14 @@
 //! Services in a child process.
 
-use std::{collections::BTreeMap, path::Path, process::Stdio, time::Duration};
+use std::{collections::BTreeMap, process::Stdio, time::Duration};
 
 use examples_client::{Client, Result};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
+
+use crate::stack::Stack;
 
 const TRIAL: &str = env!("CARGO_BIN_EXE_trial");
 
@@ -25,18 +27,18 @@ pub(crate) enum Start {
 }
 
 impl Services {
-    /// Starts services on the files of a folder; `fuse` is the moment at which they die (see `trial`; empty: never).
-    pub(crate) async fn start(folder: &Path, services: &str, fuse: &str) -> Result<Start> {
-        Self::spawn(Command::new(TRIAL), folder, services, fuse).await
+    /// Starts services; `fuse` is the moment at which they die (see `trial`; empty: never).
+    pub(crate) async fn start(stack: &Stack, services: &str, fuse: &str) -> Result<Start> {
+        Self::spawn(Command::new(TRIAL), stack, services, fuse).await
     }
 
     /// Starts services whose files cannot grow beyond so many KiB: the disk is full.
-    pub(crate) async fn on_a_full_disk(folder: &Path, services: &str, kib: u32) -> Result<Self> {
+    pub(crate) async fn on_a_full_disk(stack: &Stack, services: &str, kib: u32) -> Result<Self> {
         // Bash counts in KiB; without the trap the signal would end the process before the error is seen.
         let script = format!("trap '' XFSZ; ulimit -f {kib}; exec '{TRIAL}'");
         let mut shell = Command::new("bash");
         shell.args(["-c", &script]);
-        match Self::spawn(shell, folder, services, "").await? {
+        match Self::spawn(shell, stack, services, "").await? {
             Start::Ready(services) => Ok(*services),
             Start::Crashed(line) => Err(format!("the services did not start: {line}").into()),
         }
@@ -44,22 +46,19 @@ impl Services {
 
     async fn spawn(
         mut command: Command,
-        folder: &Path,
+        stack: &Stack,
         services: &str,
         fuse: &str,
     ) -> Result<Start> {
-        let at = folder.display();
         let mut process = command
             .env("TRIAL_SERVICES", services)
             .env("TRIAL_FUSE", fuse)
-            .env(
-                "MINOS_DATABASE_URL",
-                format!("sqlite://{at}/{{service}}.db"),
-            )
-            .env("MINOS_BROKER_URL", format!("local://{at}/broker.db"))
-            .env("MINOS_BROKER_LEASE", "300ms")
+            .envs(stack.variables.iter().cloned())
             .env("MINOS_HTTP_BIND", "127.0.0.1:0")
-            .env("MINOS_LOG_LEVEL", "error")
+            .env(
+                "MINOS_LOG_LEVEL",
+                std::env::var("TRIAL_LOG").unwrap_or_else(|_| "error".to_owned()),
+            )
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
@@ -82,8 +81,8 @@ impl Services {
     }
 
     /// Starts services that do not crash.
-    pub(crate) async fn running(folder: &Path, services: &str) -> Result<Self> {
-        match Self::start(folder, services, "").await? {
+    pub(crate) async fn running(stack: &Stack, services: &str) -> Result<Self> {
+        match Self::start(stack, services, "").await? {
             Start::Ready(services) => Ok(*services),
             Start::Crashed(line) => Err(format!("the services did not start: {line}").into()),
         }
@@ -99,6 +98,12 @@ impl Services {
 
     pub(crate) fn client(&self, service: &str) -> Client {
         Client::new(self.urls.get(service).cloned().unwrap_or_default())
+    }
+
+    /// A client of each service.
+    pub(crate) fn clients(&self) -> impl Iterator<Item = (String, Client)> + '_ {
+        let urls = self.urls.iter();
+        urls.map(|(name, url)| (name.clone(), Client::new(url.clone())))
     }
 
     /// Waits until the fuse blows; answers where.

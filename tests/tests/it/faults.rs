@@ -1,13 +1,16 @@
 //! SIGKILL at every persisted moment of the quickstart's sagas: the same end, each effect once.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use examples_client::{Answer, Client, Result};
-use minos::store::{Find, LetterFilter, Position, SagaFilter, Store, sqlite};
+use minos::store::{Find, LetterFilter, Position, SagaFilter};
 use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::child::{Services, Start};
+use crate::{
+    child::{Services, Start},
+    stack::Stack,
+};
 
 /// How many scenarios run side by side: they mostly wait.
 const SIDE_BY_SIDE: usize = 4;
@@ -26,18 +29,18 @@ struct End {
 }
 
 /// Two services that die once, and a caller that does not give up: its requests carry idempotency keys.
-struct Scenario<'a> {
-    folder: &'a Path,
+struct Scenario {
+    stack: Stack,
     services: Option<Services>,
     fuse: String,
     crash: Option<String>,
 }
 
-impl Scenario<'_> {
+impl Scenario {
     /// The services, started again if they died.
     async fn services(&mut self) -> Result<&mut Services> {
         while self.services.is_none() {
-            match Services::start(self.folder, "foo,foobar", &self.fuse).await? {
+            match Services::start(&self.stack, "foo,foobar", &self.fuse).await? {
                 Start::Ready(services) => self.services = Some(*services),
                 Start::Crashed(line) => self.crashed(line)?,
             }
@@ -178,10 +181,7 @@ impl Scenario<'_> {
             dead_letters: 0,
         };
         for service in ["foo", "foobar"] {
-            let path = self.folder.join(format!("{service}.db"));
-            let store =
-                sqlite::Store::open(&path.display().to_string(), sqlite::Options::default())
-                    .await?;
+            let store = self.stack.store(service).await?;
             for event in store.events(Position::START, 1000).await? {
                 *end.events.entry(event.name).or_default() += 1;
             }
@@ -213,9 +213,8 @@ fn counts(of: &[(&str, usize)]) -> BTreeMap<String, usize> {
 
 /// One crash point; answers where it was, or nothing if the scenario ended before it.
 async fn one(fuse: String) -> Result<Option<String>> {
-    let folder = tempfile::tempdir()?;
     let mut scenario = Scenario {
-        folder: folder.path(),
+        stack: Stack::embedded()?,
         services: None,
         fuse: fuse.clone(),
         crash: None,

@@ -1,17 +1,17 @@
 //! Two instances of the same services on the same files.
 
 use examples_client::{Client, Result};
-use minos::store::{Find, Position, SagaFilter, Store, sqlite};
+use minos::store::{Find, Position, SagaFilter};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::child::Services;
+use crate::{child::Services, stack::Stack};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_processes_increment_one_counter_and_none_is_lost() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let one = Services::running(folder.path(), "trial").await?;
-    let two = Services::running(folder.path(), "trial").await?;
+    let stack = Stack::embedded()?;
+    let one = Services::running(&stack, "trial").await?;
+    let two = Services::running(&stack, "trial").await?;
     let created = one.client("trial").post("/counters", &json!({})).await?;
     let path = format!("/counters/{}", created.text("uuid"));
     let mut tasks = JoinSet::new();
@@ -47,9 +47,9 @@ const SAGAS: usize = 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_instance_leaves_is_finished_by_the_other() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let one = Services::running(folder.path(), "foo,foobar").await?;
-    let two = Services::running(folder.path(), "foo,foobar").await?;
+    let stack = Stack::embedded()?;
+    let one = Services::running(&stack, "foo,foobar").await?;
+    let two = Services::running(&stack, "foo,foobar").await?;
     let (doomed, left): (Client, Client) = (one.client("foo"), two.client("foo"));
     for n in 0..SAGAS {
         let client = if n % 2 == 0 { &doomed } else { &left };
@@ -73,11 +73,7 @@ async fn what_a_killed_instance_leaves_is_finished_by_the_other() -> Result<()> 
     let mut two = two;
     assert_eq!(two.wait().await?, Some(0));
 
-    let open = |name: &str| {
-        let path = folder.path().join(name).display().to_string();
-        async move { sqlite::Store::open(&path, sqlite::Options::default()).await }
-    };
-    let (foo, foobar) = (open("foo.db").await?, open("foobar.db").await?);
+    let (foo, foobar) = (stack.store("foo").await?, stack.store("foobar").await?);
     let named = |events: &[minos::store::StoredEvent], name: &str| {
         events.iter().filter(|e| e.name == name).count()
     };

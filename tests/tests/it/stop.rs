@@ -11,12 +11,12 @@ use std::{
 use examples_client::Result;
 use serde_json::json;
 
-use crate::child::Services;
+use crate::{child::Services, stack::Stack};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_under_load_loses_nothing_that_was_acknowledged() -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let mut services = Services::running(folder.path(), "trial").await?;
+    let stack = Stack::embedded()?;
+    let mut services = Services::running(&stack, "trial").await?;
     let client = services.client("trial");
     let created = client.post("/counters", &json!({})).await?;
     let path = format!("/counters/{}", created.text("uuid"));
@@ -62,7 +62,7 @@ async fn sigterm_under_load_loses_nothing_that_was_acknowledged() -> Result<()> 
     assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(5), "it took {took:?}");
 
-    let services = Services::running(folder.path(), "trial").await?;
+    let services = Services::running(&stack, "trial").await?;
     let counter = services.client("trial").get(&path).await?;
     let (value, acknowledged) = (
         counter.body["value"].as_u64(),
@@ -76,8 +76,8 @@ async fn sigterm_under_load_loses_nothing_that_was_acknowledged() -> Result<()> 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disk_that_takes_no_more_ends_the_service_and_keeps_what_was_acknowledged() -> Result<()>
 {
-    let folder = tempfile::tempdir()?;
-    let mut services = Services::on_a_full_disk(folder.path(), "trial", 1024).await?;
+    let stack = Stack::embedded()?;
+    let mut services = Services::on_a_full_disk(&stack, "trial", 1024).await?;
     let client = services.client("trial");
     let mut acknowledged = Vec::new();
     let refused = loop {
@@ -93,7 +93,7 @@ async fn a_disk_that_takes_no_more_ends_the_service_and_keeps_what_was_acknowled
     }
     assert_eq!(services.wait().await?, Some(1));
 
-    let services = Services::running(folder.path(), "trial").await?;
+    let services = Services::running(&stack, "trial").await?;
     let client = services.client("trial");
     for uuid in &acknowledged {
         let counter = client.get(&format!("/counters/{uuid}")).await?;

@@ -19,6 +19,7 @@ pub async fn contents_survive_exactly(fixture: impl Fixture) {
         status: Some(Status::Refused),
         stream: Some(Uuid::now_v7()),
         version: Some(u64::MAX),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
         custom: [
             (odd.to_owned(), odd.to_owned()),
             (String::new(), String::new()),

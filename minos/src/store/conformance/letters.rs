@@ -249,6 +249,17 @@ pub async fn the_inbox_forgets_what_is_old_for_one_consumer(fixture: &dyn Fixtur
         let kept = store.inbox(consumer, *message).await.unwrap().is_some();
         assert_eq!(kept, *consumer == "dolls" || *n >= 6, "{consumer} {n}");
     }
+    for (prefix, gone) in [("x", 0), ("dollss", 0), ("doll", 3), ("", 3)] {
+        let old = Old::Inboxes {
+            prefix: prefix.to_owned(),
+        };
+        let before = if prefix == "doll" { at(3) } else { at(6) };
+        assert_eq!(
+            store.purge(&old, before, 100).await.unwrap(),
+            gone,
+            "{prefix}"
+        );
+    }
     let mut again = unit();
     again.inbox = Some(InboxMark {
         consumer: "toys".to_owned(),

@@ -35,7 +35,7 @@ macro_rules! fetch_fitting {
             sql,
             &$filter.consumer,
             &$filter.key,
-            $filter.kind.map(kind),
+            $filter.kind.map(Kind::as_str),
             &$filter.name,
             &$filter.topic,
             $filter.reason.map(Reason::as_str),
@@ -44,17 +44,6 @@ macro_rules! fetch_fitting {
             $(, $bind)*
         )
     }};
-}
-
-/// As the envelope has it.
-fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Event => "event",
-        Kind::Command => "command",
-        Kind::Query => "query",
-        Kind::Reply => "reply",
-        Kind::Void => "void",
-    }
 }
 
 pub(super) async fn list(
@@ -146,6 +135,19 @@ pub(super) async fn old(
             );
             for row in &rows {
                 forget.inbox.push((consumer.clone(), rows::id(row, 0)?));
+            }
+        }
+        Old::Inboxes { prefix } => {
+            let rows = fetch!(
+                pool,
+                "SELECT message, consumer FROM minos_inbox \
+                 WHERE consumer >= ?1 AND consumer < ?1 || char(1114111) AND at < ?2 LIMIT ?3",
+                prefix,
+                before,
+                limit,
+            );
+            for row in &rows {
+                forget.inbox.push((rows::get(row, 1)?, rows::id(row, 0)?));
             }
         }
         Old::Sagas { status } => {
