@@ -154,6 +154,19 @@ pub(super) const KEYS: &[Key] = &[
         show: |s| s.runtime.reruns.to_string(),
     },
     Key {
+        path: "runtime.inbox_retention",
+        per_service: true,
+        set: |s, v| {
+            let retention = value::duration(v)?;
+            if retention.as_secs() < 24 * 3600 {
+                return Err("write a day or more, such as \"336h\"".to_owned());
+            }
+            s.runtime.inbox_retention = retention;
+            Ok(())
+        },
+        show: |s| value::show_duration(s.runtime.inbox_retention),
+    },
+    Key {
         path: "log.level",
         per_service: false,
         set: level,

@@ -157,6 +157,8 @@ pub struct Runtime {
     pub retries: u32,
     /// How often a handler runs for one message because what it read had moved.
     pub reruns: u32,
+    /// How long it is remembered which messages were handled.
+    pub inbox_retention: Duration,
 }
 
 /// What is logged.
@@ -223,6 +225,7 @@ impl Default for Runtime {
             concurrency: 16,
             retries: 8,
             reruns: 16,
+            inbox_retention: Duration::from_secs(14 * 24 * 3600),
         }
     }
 }

@@ -6,9 +6,8 @@ use tracing::error;
 
 use super::{
     Stop,
-    handle::Handler,
+    handle::{Handler, Incoming},
     keyed::{Keyed, Offsets},
-    sagas,
 };
 use crate::{
     broker::{Broker, Delivery, Origin, Undecodable},
@@ -110,23 +109,10 @@ impl Consumer {
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Result<()> {
-        let message = match &delivery.message {
-            Ok(message) => message,
-            Err(undecodable) => {
-                return self.park_bytes(&delivery.origin, undecodable).await;
-            }
-        };
-        match message.kind {
-            Kind::Command | Kind::Query | Kind::Void => self.handler.request(message).await,
-            Kind::Reply => sagas::reply(&self.handler, message).await,
-            Kind::Event => {
-                for handlers in &*self.handler.handlers {
-                    if subscribes(handlers, message) {
-                        self.handler.event(handlers, message, false).await?;
-                    }
-                }
-                Ok(())
-            }
+        let origin = Some(&delivery.origin);
+        match &delivery.message {
+            Ok(message) => self.handler.deliver(Incoming { message, origin }).await,
+            Err(undecodable) => self.park_bytes(&delivery.origin, undecodable).await,
         }
     }
 

@@ -87,7 +87,10 @@ impl Keeper {
         let before = until - YOUNG;
         let mut forgotten = 0;
         let blocks = self.handler.handlers.iter().map(|h| h.name);
-        for consumer in [core.name.as_str(), sagas::CONSUMER].into_iter().chain(blocks) {
+        for consumer in [core.name.as_str(), sagas::CONSUMER]
+            .into_iter()
+            .chain(blocks)
+        {
             // First the horizon, then the rows: so nobody finds neither.
             self.raise(&horizon(consumer), position(until)).await?;
             let inbox = Old::Inbox {

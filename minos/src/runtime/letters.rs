@@ -250,7 +250,10 @@ impl DeadLetters {
             let became = if waits || filter.fits(&first) {
                 self.one(&first, decision).await?
             } else {
-                let why = format!("the dead letter {} is before it, and is not meant", first.id);
+                let why = format!(
+                    "the dead letter {} is before it, and is not meant",
+                    first.id
+                );
                 report.note(letter, Revived::Held(why));
                 break;
             };

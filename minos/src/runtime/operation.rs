@@ -145,7 +145,10 @@ pub(crate) async fn operations(
     let rows = store.find_views(&find).await?;
     let read = |(_, row): &(String, Payload)| {
         row.decode().map_err(|e: Error| {
-            Error::new(Kind::Corrupt, format!("a stored operation cannot be read: {e}"))
+            Error::new(
+                Kind::Corrupt,
+                format!("a stored operation cannot be read: {e}"),
+            )
         })
     };
     rows.iter().map(read).collect()

@@ -34,8 +34,7 @@ pub(super) struct Wish<'w> {
 
 impl Wish<'_> {
     fn done(&self, unit: &mut UnitOfWork) {
-        unit.views
-            .extend(self.notes.map(|(done, _)| done.clone()));
+        unit.views.extend(self.notes.map(|(done, _)| done.clone()));
     }
 
     fn failed(&self, unit: &mut UnitOfWork) {
@@ -52,7 +51,10 @@ impl Handler {
             if !matches!(letter.reason, Reason::Behind | Reason::Gap) {
                 break;
             }
-            match self.revive_event(handlers, &letter, Wish::default()).await? {
+            match self
+                .revive_event(handlers, &letter, Wish::default())
+                .await?
+            {
                 Revived::Done => drained.push(letter),
                 Revived::Failed(_) | Revived::Held(_) => break,
             }
@@ -76,7 +78,8 @@ impl Handler {
                 Stands::Next(mark) => step = Some(mark),
                 Stands::Ahead(mark) if wish.force => step = Some(mark),
                 Stands::Ahead(_) => {
-                    let why = "events before it are still missing; by force it is handled without them";
+                    let why =
+                        "events before it are still missing; by force it is handled without them";
                     return Ok(Revived::Held(why.to_owned()));
                 }
                 Stands::Seen | Stands::Forked if wish.force => {}
@@ -166,11 +169,7 @@ impl Handler {
     }
 
     /// The letter is not needed any more.
-    pub(super) async fn drop_letter(
-        &self,
-        letter: &DeadLetter,
-        wish: Wish<'_>,
-    ) -> Result<Revived> {
+    pub(super) async fn drop_letter(&self, letter: &DeadLetter, wish: Wish<'_>) -> Result<Revived> {
         self.take_back(letter, self.unit(), wish).await
     }
 

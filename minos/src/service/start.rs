@@ -14,7 +14,10 @@ use crate::{
     enroute::{self, Handlers, Service},
     error::Result,
     health::Health,
-    runtime::{Consumer, Due, Follower, Handler, Relay, Retries, Supervisor, foreign, requests},
+    runtime::{
+        Consumer, DeadLetters, Due, Follower, Handler, Keeper, Relay, Retries, Supervisor, foreign,
+        requests,
+    },
     store::Store,
 };
 
@@ -24,6 +27,7 @@ pub(super) struct Up {
     pub(super) health: Arc<Health>,
     pub(super) store: Arc<dyn Store>,
     pub(super) core: Arc<Core>,
+    pub(super) letters: DeadLetters,
     pub(super) door: http::Door,
     /// Consumers, followers, and sagas.
     pub(super) workers: Supervisor,
@@ -130,6 +134,7 @@ async fn one(
             attempts: config.runtime.retries + 1,
             first: Duration::from_millis(50),
             most: Duration::from_secs(5),
+            patience: Duration::from_secs(30),
         },
     };
     let own = service.aggregates();
@@ -192,6 +197,14 @@ async fn one(
         concurrency,
     };
     workers.spawn("sagas", move |stop| task.clone().run(stop));
+    let task = Keeper {
+        handler: handler.clone(),
+        health: health.clone(),
+        name: "keeper".to_owned(),
+        retention: config.runtime.inbox_retention,
+    };
+    workers.spawn("keeper", move |stop| task.clone().run(stop));
+    let letters = DeadLetters::new(handler.clone(), broker.clone());
 
     health.starting("http");
     let door = http::open(&core, &handlers, &health, &config.http).await?;
@@ -204,6 +217,7 @@ async fn one(
         health,
         store,
         core,
+        letters,
         door,
         workers,
         relay,
