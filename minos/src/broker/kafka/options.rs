@@ -101,6 +101,8 @@ pub struct Options {
     pub(super) session: Duration,
     pub(super) patience: Duration,
     pub(super) grace: Duration,
+    /// How old what is known of a topic may be when something is published to it.
+    pub(super) fresh: Duration,
     properties: BTreeMap<String, String>,
 }
 
@@ -116,6 +118,7 @@ impl Options {
             session: SESSION,
             patience: Duration::from_secs(10),
             grace: Duration::from_secs(2),
+            fresh: Duration::from_secs(10),
             properties: BTreeMap::new(),
         }
     }

@@ -31,8 +31,6 @@ use crate::broker::{Error, Result, cloudevents};
 
 /// How long one question about the cluster may take.
 const ASK: Duration = Duration::from_secs(3);
-/// How old what is known of a topic may be when something is published to it.
-const FRESH: Duration = Duration::from_secs(10);
 /// What Kafka adds to a message when it counts against a topic's limit.
 const OVERHEAD: usize = 512;
 
@@ -78,7 +76,7 @@ impl Topics {
             }
             let known = self.known().get(topic).cloned();
             let topic_now = match known {
-                Some(known) if known.seen.elapsed() < FRESH => known,
+                Some(known) if known.seen.elapsed() < self.options.fresh => known,
                 Some(known) => self.look_again(topic, known).await?,
                 None => self.learn(topic).await?,
             };
