@@ -1,20 +1,17 @@
-//! One event for one impl block: its mark, its handlers, and what waits behind it.
-
-use tokio::time::Instant;
+//! One event for one impl block: where it stands to what the block has seen, and what waits there.
 
 use super::{
-    handle::{Handler, Incoming, origin, raw},
+    handle::{Handler, Incoming},
     park::Tries,
 };
 use crate::{
-    context::{Call, Job, run},
-    enroute::{Answer, Door, Handlers, Raw, Role},
-    error::{Error, Failure, Kind, Result},
+    enroute::{Handlers, Role},
+    error::Result,
     message::Message,
     store::{self, Guard, InboxMark, Mark, Reason, StreamId, UnitOfWork},
 };
 
-/// Where an event stands to what its consumer has seen.
+/// Where an event stands to what its impl block has seen.
 #[derive(Debug)]
 pub(super) enum Stands {
     /// It was seen.
@@ -44,208 +41,62 @@ impl Seal {
 }
 
 impl Handler {
-    /// Hands an event to one impl block.
+    /// Hands an event to one impl block. Its mark says which events of an aggregate it has seen: all that is seen is
+    /// with its handlers, done or parked.
     ///
     /// # Errors
     /// If the store fails; the event must come again.
     pub(crate) async fn event(&self, handlers: &Handlers, incoming: Incoming<'_>) -> Result<()> {
-        let (consumer, message) = (handlers.name, incoming.message);
+        let (block, message) = (handlers.name, incoming.message);
         let Some((stream, reached)) = subject(message) else {
-            return self.loose_event(handlers, incoming).await;
+            return self.hand_out(handlers, incoming, None).await;
         };
+        let key = stream.to_string();
         let store = &self.core.store;
-        let mark = store.mark(consumer, &stream).await?;
+        let (mark, first) =
+            tokio::try_join!(store.mark(block, &stream), store.first_parked(block, &key))?;
         // The log itself is complete, so a view that begins in the middle of a stream missed nothing.
         let complete = incoming.origin.is_none();
-        let stands = stands(handlers, (&stream, reached), mark, complete);
-        let (reason, why, step) = match stands {
+        let (reason, why, seal) = match stands(handlers, (&stream, reached), mark, complete) {
             Stands::Seen => return Ok(()),
             Stands::Forked => {
                 let why = format!(
                     "two events claim version {} of {stream}: the log was forked",
                     reached.version
                 );
-                (Reason::Fork, why, None)
-            }
-            Stands::Next(step) => {
-                let first = store.first_parked(consumer, &stream.to_string()).await?;
-                if first.is_none() {
-                    return self.first_run(handlers, incoming, step).await;
-                }
-                let why = "it queues behind a parked event".to_owned();
-                (Reason::Behind, why, Some(step))
+                (Reason::Fork, why, parked_once(block, message))
             }
             // The mark stays: what is missing may still come.
             Stands::Ahead(step) => {
-                let seen = step.expected.map_or(0, |m| m.version);
                 let why = format!(
                     "versions {}..{} of {stream} are missing",
-                    seen + 1,
+                    step.expected.map_or(0, |m| m.version) + 1,
                     reached.version
                 );
-                (Reason::Gap, why, None)
+                (Reason::Gap, why, parked_once(block, message))
             }
+            Stands::Next(step) => match &first {
+                Some(first) if first.message.id == message.id => {
+                    return self.drain_block(handlers, &key).await.map(drop);
+                }
+                Some(first) if first.version() <= Some(reached.version) => {
+                    let why = "it queues behind a parked event".to_owned();
+                    (Reason::Behind, why, Seal::Mark(step))
+                }
+                _ => {
+                    self.hand_out(handlers, incoming, Some(step)).await?;
+                    // It may be what others waited for.
+                    if first.is_some() {
+                        self.drain_block(handlers, &key).await?;
+                    }
+                    return Ok(());
+                }
+            },
         };
-        let seal = match step {
-            Some(step) => Seal::Mark(step),
-            None => parked_once(consumer, message),
-        };
-        self.park(consumer, incoming, reason, Tries::none(why), seal)
+        self.park(block, incoming, reason, Tries::none(why), seal)
             .await?;
-        // What it queues behind may have left in the meantime, and it may be what others waited for.
-        self.drain(handlers, &stream.to_string()).await
-    }
-
-    async fn first_run(
-        &self,
-        handlers: &Handlers,
-        incoming: Incoming<'_>,
-        step: Mark,
-    ) -> Result<()> {
-        let seal = Seal::Mark(step);
-        let put = |unit: &mut UnitOfWork| seal.clone().put(unit);
-        match self.react(handlers, incoming.message, put).await? {
-            None => Ok(()),
-            Some(tries) => {
-                self.park(handlers.name, incoming, Reason::Failed, tries, seal)
-                    .await
-            }
-        }
-    }
-
-    /// An event that belongs to no aggregate: the inbox knows it.
-    async fn loose_event(&self, handlers: &Handlers, incoming: Incoming<'_>) -> Result<()> {
-        let (consumer, message) = (handlers.name, incoming.message);
-        let seen = self.core.store.inbox(consumer, message.id).await?;
-        if seen.is_some() {
-            return Ok(());
-        }
-        if self.is_forgotten(consumer, (message, message.id)).await? {
-            return self.park_forgotten(consumer, incoming).await;
-        }
-        // The same row marks it as handled and as parked: it must not run again beside its letter.
-        let seal = Seal::Inbox(InboxMark {
-            consumer: consumer.to_owned(),
-            message: message.id,
-            outcome: None,
-        });
-        let put = |unit: &mut UnitOfWork| seal.clone().put(unit);
-        match self.react(handlers, message, put).await? {
-            None => Ok(()),
-            Some(tries) => {
-                self.park(consumer, incoming, Reason::Failed, tries, seal)
-                    .await
-            }
-        }
-    }
-
-    /// Runs the handlers of an event: [`None`] once all are done, or all that was tried.
-    ///
-    /// Each handler is a unit of work of its own, known by an inbox row, so that none is run again because another
-    /// one fails. The unit of the last one gets the `seal` of the event; one handler alone needs no row.
-    pub(super) async fn react(
-        &self,
-        handlers: &Handlers,
-        message: &Message,
-        seal: impl Fn(&mut UnitOfWork) + Send + Sync,
-    ) -> Result<Option<Tries>> {
-        let mut waiting = matching(handlers, message);
-        let alone = waiting.len() < 2;
-        if !alone {
-            let mut left = Vec::new();
-            for route in waiting {
-                let name = consumer_of(handlers, route);
-                if self.core.store.inbox(&name, message.id).await?.is_none() {
-                    left.push(route);
-                }
-            }
-            waiting = left;
-        }
-        if waiting.is_empty() {
-            let mut unit = self.unit();
-            seal(&mut unit);
-            done(self.core.store.commit(unit).await)?;
-            return Ok(None);
-        }
-        let raw = raw(message);
-        let (mut tries, mut hopeless) = (Tries::default(), None);
-        let started = Instant::now();
-        loop {
-            let (mut left, mut failures) = (Vec::new(), Vec::new());
-            let last = waiting.len() - 1;
-            for (place, route) in waiting.into_iter().enumerate() {
-                let name = (!alone).then(|| consumer_of(handlers, route));
-                let ends = place == last && left.is_empty() && hopeless.is_none();
-                let put = |unit: &mut UnitOfWork| match &name {
-                    Some(name) if !ends => Seal::Inbox(InboxMark {
-                        consumer: name.clone(),
-                        message: message.id,
-                        outcome: None,
-                    })
-                    .put(unit),
-                    _ => seal(unit),
-                };
-                let Some(failure) = self.react_once(handlers, route, &raw, message, put).await
-                else {
-                    continue;
-                };
-                tries.failed(self.core.clock.now(), name.as_deref(), &failure);
-                if failure.kind().is_retryable() {
-                    left.push(route);
-                } else {
-                    hopeless = Some(tries.error.clone());
-                }
-                failures.push(failure);
-            }
-            if failures.is_empty() && hopeless.is_none() {
-                return Ok(None);
-            }
-            tries.attempts += 1;
-            waiting = left;
-            if !self.again(message, &tries, &failures, started).await? || waiting.is_empty() {
-                // One that may pass was the last to fail; the one that does not is what it is parked for.
-                tries.error = hopeless.unwrap_or(tries.error);
-                return Ok(Some(tries));
-            }
-        }
-    }
-
-    /// Runs one handler; [`None`] once it is done, or if somebody else was faster.
-    async fn react_once(
-        &self,
-        handlers: &Handlers,
-        route: usize,
-        raw: &Raw,
-        message: &Message,
-        seal: impl Fn(&mut UnitOfWork) + Send + Sync,
-    ) -> Option<Failure> {
-        let job = Job {
-            role: handlers.role,
-            origin: origin(message),
-        };
-        let call = Call {
-            handlers,
-            route,
-            raw,
-        };
-        let ran = run(&self.core, job, &call, |unit, answer| {
-            let ok = matches!(answer, Answer::Done { .. });
-            if ok {
-                seal(unit);
-            }
-            ok
-        });
-        match ran.await {
-            Ok(Answer::Done { .. }) => None,
-            Ok(Answer::Failed(failure)) => Some(failure),
-            Ok(Answer::Refused(refused)) => Some(Failure::new(Kind::Invalid, refused.text)),
-            Err(
-                store::Error::Duplicate { .. }
-                | store::Error::OutOfOrder { .. }
-                | store::Error::Moved { .. },
-            ) => None,
-            Err(e) => Some(Error::from(e).into_failure()),
-        }
+        // What it queues behind may have left in the meantime.
+        self.drain_block(handlers, &key).await.map(drop)
     }
 }
 
@@ -308,39 +159,4 @@ pub(super) fn done(outcome: store::Result<()>) -> Result<()> {
         ) => Ok(()),
         other => Ok(other?),
     }
-}
-
-/// The handlers of this event, in their order.
-fn matching(handlers: &Handlers, message: &Message) -> Vec<usize> {
-    let changed = |field: &str| {
-        let diff: Option<serde_json::Map<String, serde_json::Value>> =
-            message.payload.decode().ok();
-        diff.is_some_and(|diff| diff.contains_key(field))
-    };
-    let takes = |door: &Door| match door {
-        Door::Event { topic, name, field } => {
-            *topic == message.topic && *name == message.name && field.is_none_or(changed)
-        }
-        _ => false,
-    };
-    handlers
-        .routes
-        .iter()
-        .enumerate()
-        .filter(|(_, r)| takes(&r.door))
-        .map(|(i, _)| i)
-        .collect()
-}
-
-/// By which name the inbox knows one of several handlers of one event.
-fn consumer_of(handlers: &Handlers, route: usize) -> String {
-    let info = handlers.routes.get(route);
-    let (method, what) = match info.map(|r| (r.at.handler, r.door)) {
-        Some((method, Door::Event { name, field, .. })) => {
-            (method, [name, field.unwrap_or_default()].join("."))
-        }
-        Some((method, _)) => (method, String::new()),
-        None => ("", String::new()),
-    };
-    format!("handler:{}.{method} {what}", handlers.name)
 }

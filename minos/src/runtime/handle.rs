@@ -106,11 +106,8 @@ impl Handler {
         if let Some(outcome) = self.core.store.inbox(&self.core.name, command).await? {
             return self.answer_again(message, outcome).await;
         }
-        if self
-            .is_forgotten(&self.core.name, (message, command))
-            .await?
-        {
-            return self.park_forgotten(&self.core.name, incoming).await;
+        if let Some(why) = self.forgotten(&self.core.name, message, command).await? {
+            return self.park_forgotten(&self.core.name, incoming, why).await;
         }
         let seal = |unit: &mut UnitOfWork, outcome: Outcome| self.seal(unit, message, outcome);
         match self.try_command(handlers, route, message, seal).await? {
@@ -159,9 +156,9 @@ impl Handler {
                 }
                 Err(e) => Error::from(e).into_failure(),
             };
-            tries.attempts += 1;
-            tries.failed(self.core.clock.now(), None, &failure);
-            if !self.again(message, &tries, &[failure], started).await? {
+            tries.failed(self.core.clock.now(), &failure);
+            self.noted(message, &tries, &failure).await?;
+            if !failure.kind().is_retryable() || !self.again(&tries, started).await? {
                 return Ok(Commanded::Failed(tries));
             }
         }
@@ -193,26 +190,29 @@ impl Handler {
         }
     }
 
-    /// Whether a message that failed is tried again, after a pause.
+    /// Notes a failure of a handler.
     ///
     /// # Errors
     /// While the store is away nothing is given up: the message must come again.
-    pub(super) async fn again(
+    pub(super) async fn noted(
         &self,
         message: &Message,
         tries: &Tries,
-        failures: &[Failure],
-        started: Instant,
-    ) -> Result<bool> {
-        let mut retryable = false;
-        for failure in failures {
-            warn!(message = %message.id, name = message.name, attempt = tries.attempts, error = ?failure,
-                "a handler failed");
-            if matches!(failure.kind(), Kind::Unavailable | Kind::OutcomeUnknown) {
-                self.core.store.health().await?;
-            }
-            retryable |= failure.kind().is_retryable();
+        failure: &Failure,
+    ) -> Result<()> {
+        warn!(message = %message.id, name = message.name, attempt = tries.attempts, error = ?failure,
+            "a handler failed");
+        if matches!(failure.kind(), Kind::Unavailable | Kind::OutcomeUnknown) {
+            self.core.store.health().await?;
         }
+        Ok(())
+    }
+
+    /// Pauses before another try; `false` if there were enough.
+    ///
+    /// # Errors
+    /// If the service stops: the message comes again after the restart.
+    pub(super) async fn again(&self, tries: &Tries, started: Instant) -> Result<bool> {
         let pause = backoff(
             &*self.core.clock,
             tries.attempts.saturating_sub(1),
@@ -220,13 +220,12 @@ impl Handler {
             self.retries.most,
         );
         let beyond = started.elapsed() + pause > self.retries.patience;
-        if !retryable || tries.attempts >= self.retries.attempts || beyond {
+        if tries.attempts >= self.retries.attempts || beyond {
             return Ok(false);
         }
         if self.stop.sleep(pause).await {
             return Ok(true);
         }
-        // It comes again after the restart.
         Err(Error::new(Kind::Unavailable, "the service stops"))
     }
 
@@ -281,11 +280,8 @@ impl Handler {
         if let Some(outcome) = self.core.store.inbox(&self.core.name, command).await? {
             return self.answer_again(message, outcome).await;
         }
-        if self
-            .is_forgotten(&self.core.name, (message, command))
-            .await?
-        {
-            return self.park_forgotten(&self.core.name, incoming).await;
+        if let Some(why) = self.forgotten(&self.core.name, message, command).await? {
+            return self.park_forgotten(&self.core.name, incoming, why).await;
         }
         let mut unit = self.unit();
         let outcome = Outcome {

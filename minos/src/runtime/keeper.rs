@@ -9,6 +9,7 @@ use super::{
     Stop,
     handle::Handler,
     park::{YOUNG, horizon, position},
+    react::handler_names,
     sagas,
 };
 use crate::{
@@ -48,31 +49,32 @@ impl Keeper {
 
     /// Lets events go that queue behind nothing: whoever replayed what stood before them did not come to them.
     pub(super) async fn sweep(&self, stop: &Stop) -> Result<()> {
-        for handlers in self.handler.handlers.iter() {
-            let mut page = LetterFilter {
-                kind: Some(Kind::Event),
-                reason: Some(Reason::Behind),
-                ..LetterFilter::of(handlers.name, BITE)
+        let mut page = LetterFilter {
+            kind: Some(Kind::Event),
+            reason: Some(Reason::Behind),
+            ..LetterFilter::all(BITE)
+        };
+        let mut before = None;
+        loop {
+            let letters = self.handler.core.store.dead_letters(&page).await?;
+            let Some((last, _)) = letters.last() else {
+                return Ok(());
             };
-            let mut last_key = None;
-            loop {
-                let letters = self.handler.core.store.dead_letters(&page).await?;
-                let Some((last, _)) = letters.last() else {
-                    break;
+            page.after = *last;
+            for (_, letter) in letters {
+                if stop.stopped() {
+                    return Ok(());
+                }
+                let Some(place) = self.handler.place(&letter) else {
+                    continue;
                 };
-                page.after = *last;
-                for (_, letter) in letters {
-                    if stop.stopped() {
-                        return Ok(());
-                    }
-                    if last_key.as_ref() != Some(&letter.key) {
-                        self.handler.drain(handlers, &letter.key).await?;
-                        last_key = Some(letter.key);
-                    }
+                let this = Some((letter.consumer.clone(), letter.key.clone()));
+                if before != this {
+                    self.handler.drain(place, &letter.key).await?;
+                    before = this;
                 }
             }
         }
-        Ok(())
     }
 
     /// Forgets what is older than the retention.
@@ -86,25 +88,15 @@ impl Keeper {
         // difference of clocks, so what is removed is older than what is not believed any more.
         let before = until - YOUNG;
         let mut forgotten = 0;
-        let blocks = self.handler.handlers.iter().map(|h| h.name);
-        for consumer in [core.name.as_str(), sagas::CONSUMER]
-            .into_iter()
-            .chain(blocks)
-        {
+        let mut consumers = vec![core.name.clone(), sagas::CONSUMER.to_owned()];
+        consumers.extend(self.handler.handlers.iter().flat_map(handler_names));
+        for consumer in consumers {
             // First the horizon, then the rows: so nobody finds neither.
-            self.raise(&horizon(consumer), position(until)).await?;
-            let inbox = Old::Inbox {
-                consumer: consumer.to_owned(),
-            };
+            self.raise(&horizon(&consumer), position(until)).await?;
+            let inbox = Old::Inbox { consumer };
             forgotten += self.purge(&inbox, before).await?;
         }
-        let oldest = self.oldest_event().await?;
-        for (prefix, before) in [
-            ("http:", before),
-            ("parked:", before),
-            // As long as an event is parked, it is known which of its handlers are done.
-            ("handler:", oldest.map_or(before, |at| at.min(before))),
-        ] {
+        for prefix in ["http:", "parked:"] {
             let inbox = Old::Inboxes {
                 prefix: prefix.to_owned(),
             };
@@ -120,17 +112,6 @@ impl Keeper {
             info!(service = core.name, rows = forgotten, %until, "forgot what is old");
         }
         Ok(())
-    }
-
-    /// When the oldest event was parked that still is.
-    async fn oldest_event(&self) -> Result<Option<DateTime<Utc>>> {
-        let events = LetterFilter {
-            kind: Some(Kind::Event),
-            ..LetterFilter::all(1)
-        };
-        let letters = self.handler.core.store.dead_letters(&events).await?;
-        // Its handlers ran before it was parked, but not a whole day.
-        Ok(letters.first().map(|(_, l)| l.at - TimeDelta::days(1)))
     }
 
     /// Moves a horizon forward; it never moves back.

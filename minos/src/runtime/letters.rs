@@ -13,11 +13,10 @@ use super::{
     handle::{Handler, Incoming, Retries},
     operation::{Decision, Operation, operations},
     park::Tries,
-    revive::{Revived, Wish},
+    revive::{Place, Revived, Wish, waits},
 };
 use crate::{
     broker::Broker,
-    enroute::Handlers,
     error::{Error, Kind, Result},
     message,
     store::{self, DeadLetter, LetterFilter, Position, Reason, Trial},
@@ -148,9 +147,9 @@ impl DeadLetters {
     pub async fn replay(&self, id: Uuid, decision: &Decision) -> Result<Report> {
         let letter = self.get(id).await?;
         let mut report = Report::default();
-        let block = self.block(&letter);
-        if let Some(handlers) = block {
-            self.reach(handlers, &letter, &mut report).await?;
+        let place = self.handler.place(&letter);
+        if let Some(place) = place {
+            self.reach(place, &letter, &mut report).await?;
             if report.done.contains(&id) {
                 return Ok(report);
             }
@@ -160,9 +159,9 @@ impl DeadLetters {
             return Err(Error::new(Kind::Conflict, why));
         }
         if report.note(&letter, became)
-            && let Some(handlers) = block
+            && let Some(place) = place
         {
-            let drained = self.handler.drain(handlers, &letter.key).await?;
+            let drained = self.handler.drain(place, &letter.key).await?;
             report.done.extend(drained.iter().map(|l| l.id));
         }
         Ok(report)
@@ -171,18 +170,18 @@ impl DeadLetters {
     /// Lets what queues before a letter of an event go first, as far as nothing that failed stands there.
     async fn reach(
         &self,
-        handlers: &Handlers,
+        place: Place<'_>,
         letter: &DeadLetter,
         report: &mut Report,
     ) -> Result<()> {
-        let store = &self.handler.core.store;
-        let first = store.first_parked(handlers.name, &letter.key).await?;
-        if first.is_none_or(|first| first.id == letter.id) {
+        let (store, name) = (&self.handler.core.store, place.name());
+        let first = store.first_parked(&name, &letter.key).await?;
+        if letter.version().is_none() || first.is_none_or(|first| first.id == letter.id) {
             return Ok(());
         }
-        let drained = self.handler.drain(handlers, &letter.key).await?;
+        let drained = self.handler.drain(place, &letter.key).await?;
         report.done.extend(drained.iter().map(|l| l.id));
-        match store.first_parked(handlers.name, &letter.key).await? {
+        match store.first_parked(&name, &letter.key).await? {
             Some(first) if first.id != letter.id => Err(Error::new(
                 Kind::Conflict,
                 format!(
@@ -216,14 +215,14 @@ impl DeadLetters {
                 if report.len() >= most {
                     return Ok(report);
                 }
-                match self.block(letter) {
-                    Some(handlers) => {
+                match self.handler.place(letter) {
+                    Some(place) if letter.version().is_some() => {
                         if keys.insert((letter.consumer.clone(), letter.key.clone())) {
-                            self.key(handlers, letter, (filter, most), decision, &mut report)
+                            self.key(place, letter, (filter, most), decision, &mut report)
                                 .await?;
                         }
                     }
-                    None => {
+                    _ => {
                         let became = self.one(letter, decision).await?;
                         report.note(letter, became);
                     }
@@ -235,19 +234,18 @@ impl DeadLetters {
     /// Replays what is meant of one key, from its beginning.
     async fn key(
         &self,
-        handlers: &Handlers,
+        place: Place<'_>,
         letter: &DeadLetter,
         (filter, most): (&LetterFilter, usize),
         decision: &Decision,
         report: &mut Report,
     ) -> Result<()> {
-        let store = &self.handler.core.store;
-        while let Some(first) = store.first_parked(handlers.name, &letter.key).await? {
-            let waits = matches!(first.reason, Reason::Behind | Reason::Gap);
+        let (store, name) = (&self.handler.core.store, place.name());
+        while let Some(first) = store.first_parked(&name, &letter.key).await? {
             if report.len() >= most {
                 break;
             }
-            let became = if waits || filter.fits(&first) {
+            let became = if waits(&first) || filter.fits(&first) {
                 self.one(&first, decision).await?
             } else {
                 let why = format!(
@@ -274,8 +272,8 @@ impl DeadLetters {
         let mut report = Report::default();
         self.give_up(&letter, decision).await?;
         report.done.push(id);
-        if let Some(handlers) = self.block(&letter) {
-            let drained = self.handler.drain(handlers, &letter.key).await?;
+        if let Some(place) = self.handler.place(&letter) {
+            let drained = self.handler.drain(place, &letter.key).await?;
             report.done.extend(drained.iter().map(|l| l.id));
         }
         Ok(report)
@@ -311,13 +309,13 @@ impl DeadLetters {
                     }
                     Err(e) => return Err(e),
                 }
-                if let Some(handlers) = self.block(&letter) {
-                    keys.insert((letter.consumer, letter.key), handlers);
+                if let Some(place) = self.handler.place(&letter) {
+                    keys.insert((letter.consumer.clone(), letter.key.clone()), place);
                 }
             }
         }
-        for ((_, key), handlers) in keys {
-            let drained = self.handler.drain(handlers, &key).await?;
+        for ((_, key), place) in keys {
+            let drained = self.handler.drain(place, &key).await?;
             report.done.extend(drained.iter().map(|l| l.id));
         }
         Ok(report)
@@ -335,8 +333,12 @@ impl DeadLetters {
         let mut unit = self.handler.unit();
         unit.revived.push(letter.id);
         unit.views.push(operation.row()?);
-        if let (Some(handlers), Some((stream, reached))) =
-            (self.block(letter), subject(&letter.message))
+        // The mark of a handler moved when it was parked, that of a block does so now.
+        if let Some(Place {
+            handlers,
+            route: None,
+        }) = self.handler.place(letter)
+            && let Some((stream, reached)) = subject(&letter.message)
         {
             let mark = store.mark(handlers.name, &stream).await?;
             match stands(handlers, (&stream, reached), mark, letter.origin.is_none()) {
@@ -368,13 +370,6 @@ impl DeadLetters {
         }
     }
 
-    /// The impl block that an event is parked for.
-    fn block(&self, letter: &DeadLetter) -> Option<&Handlers> {
-        let event = letter.message.kind == message::Kind::Event && letter.bytes.is_none();
-        let mut blocks = self.handler.handlers.iter();
-        blocks.find(|h| event && h.name == letter.consumer)
-    }
-
     /// Tries one letter, wherever it belongs.
     async fn one(&self, letter: &DeadLetter, decision: &Decision) -> Result<Revived> {
         let clock = &*self.handler.core.clock;
@@ -392,8 +387,8 @@ impl DeadLetters {
         }
         match letter.message.kind {
             message::Kind::Reply => self.handler.revive_reply(letter, wish).await,
-            message::Kind::Event => match self.block(letter) {
-                Some(handlers) => self.handler.revive_event(handlers, letter, wish).await,
+            message::Kind::Event => match self.handler.place(letter) {
+                Some(place) => self.handler.revive_event(place, letter, wish).await,
                 None => Ok(Revived::Held(format!(
                     "there is no `{}` here any more; discard it if nobody needs it",
                     letter.consumer

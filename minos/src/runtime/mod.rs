@@ -9,6 +9,7 @@ mod keyed;
 mod letters;
 mod operation;
 mod park;
+mod react;
 mod relay;
 mod revive;
 mod sagas;

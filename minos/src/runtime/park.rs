@@ -43,13 +43,10 @@ impl Tries {
         }
     }
 
-    /// Notes a failure; of one handler of several by its name.
-    pub(super) fn failed(&mut self, at: DateTime<Utc>, handler: Option<&str>, failure: &Failure) {
-        let told = told(failure);
-        let error = match handler {
-            Some(handler) => format!("{}: {told}", handler.trim_start_matches("handler:")),
-            None => told,
-        };
+    /// Notes a failure.
+    pub(super) fn failed(&mut self, at: DateTime<Utc>, failure: &Failure) {
+        let error = told(failure);
+        self.attempts += 1;
         self.error.clone_from(&error);
         self.public = failure.public();
         self.history.push(Trial { at, error });
@@ -126,33 +123,37 @@ impl Handler {
         }
     }
 
-    /// Whether a message is older than what the inbox remembers, so that nobody knows whether it was handled.
-    pub(super) async fn is_forgotten(
+    /// Why a message is not run that is older than what the inbox remembers; [`None`] for others.
+    pub(super) async fn forgotten(
         &self,
         consumer: &str,
-        (message, id): (&Message, Uuid),
-    ) -> Result<bool> {
+        message: &Message,
+        id: Uuid,
+    ) -> Result<Option<String>> {
         let store = &self.core.store;
         if message.at > self.core.clock.now() - YOUNG {
-            return Ok(false);
+            return Ok(None);
         }
         // In this order: whoever forgets raises the horizon first.
         if store.inbox(consumer, id).await?.is_some() {
-            return Ok(false);
+            return Ok(None);
         }
         let horizon = store.cursor(&horizon(consumer)).await?;
-        Ok(message.at.timestamp_micros() < horizon.position.row)
+        let forgotten = message.at.timestamp_micros() < horizon.position.row;
+        Ok(forgotten.then(|| {
+            format!(
+                "it is of {}, older than what the inbox remembers: nobody knows whether it was handled",
+                message.at.to_rfc3339()
+            )
+        }))
     }
 
     pub(super) async fn park_forgotten(
         &self,
         consumer: &str,
         incoming: Incoming<'_>,
+        why: String,
     ) -> Result<()> {
-        let why = format!(
-            "it is of {}, older than what the inbox remembers: nobody knows whether it was handled",
-            incoming.message.at.to_rfc3339()
-        );
         let seal = parked_once(consumer, incoming.message);
         self.park(consumer, incoming, Reason::Expired, Tries::none(why), seal)
             .await

@@ -281,11 +281,8 @@ pub(super) enum Answered {
 /// Hands a reply to its saga, or parks it.
 pub(super) async fn reply(handler: &Handler, incoming: Incoming<'_>) -> Result<()> {
     let message = incoming.message;
-    if handler
-        .is_forgotten(CONSUMER, (message, message.id))
-        .await?
-    {
-        return handler.park_forgotten(CONSUMER, incoming).await;
+    if let Some(why) = handler.forgotten(CONSUMER, message, message.id).await? {
+        return handler.park_forgotten(CONSUMER, incoming, why).await;
     }
     match answer(handler, incoming, |_| {}).await? {
         Answered::Taken | Answered::Before => Ok(()),

@@ -106,7 +106,7 @@ fn the_layout_stays_as_the_guide_says() {
 #[test]
 fn a_message_survives_exactly() {
     assert_eq!(back(&message()), Ok(message()));
-    let kinds = KINDS.map(|kind| Message { kind, ..message() });
+    let kinds = Kind::ALL.map(|kind| Message { kind, ..message() });
     for message in kinds {
         assert_eq!(back(&message), Ok(message));
     }

@@ -53,16 +53,14 @@ pub(super) async fn list(
         to.add(filter.after.row)?;
         to.add(i64::from(filter.limit))
     });
-    let place = |row: &PgRow| {
-        Ok(Position {
+    let placed = |row: &PgRow| {
+        let place = Position {
             row: rows::get(row, 0)?,
             ..Position::START
-        })
+        };
+        Ok((place, letter(row)?))
     };
-    let rows = found.await?;
-    rows.iter()
-        .map(|row| Ok((place(row)?, letter(row)?)))
-        .collect()
+    found.await?.iter().map(placed).collect()
 }
 
 pub(super) async fn one(pool: &Connections, id: Uuid) -> Result<Option<DeadLetter>> {
