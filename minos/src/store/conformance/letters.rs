@@ -175,16 +175,11 @@ pub async fn dead_letters_are_listed_by_filter_and_page(fixture: &dyn Fixture) {
             let rows = store.dead_letters(&page).await.unwrap();
             let Some((last, _)) = rows.last() else { break };
             page.after = *last;
-            // What leaves between two pages moves nothing.
+            // What leaves or comes between two pages moves nothing.
             store.commit(take(&rows[0].1)).await.unwrap();
-            park(
-                &*store,
-                &[DeadLetter {
-                    id: id(),
-                    ..letter("others", "z")
-                }],
-            )
-            .await;
+            if paged.len() < wanted.len() {
+                park(&*store, &[letter("others", "z")]).await;
+            }
             paged.extend(rows.into_iter().map(|(_, letter)| letter));
             paged.retain(|l| l.consumer != "others");
         }
