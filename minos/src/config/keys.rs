@@ -126,6 +126,15 @@ pub(super) const KEYS: &[Key] = &[
         show: |s| s.http.trust_identity_headers.to_string(),
     },
     Key {
+        path: "http.operator_token",
+        per_service: true,
+        set: |s, v| value::secret(v).map(|token| s.http.operator_token = token),
+        show: |s| match s.http.operator_token {
+            None => "\"\"".to_owned(),
+            Some(_) => "\"***\"".to_owned(),
+        },
+    },
+    Key {
         path: "runtime.stop_grace",
         per_service: false,
         set: |s, v| value::duration(v).map(|d| s.runtime.stop_grace = d),

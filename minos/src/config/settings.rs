@@ -134,6 +134,26 @@ pub struct Http {
     pub workers: Option<usize>,
     /// Whether the `user` header is believed. Only behind a gateway that sets it and that nobody can go around.
     pub trust_identity_headers: bool,
+    /// What operators prove themselves with; without one nobody is an operator.
+    pub operator_token: Option<Secret>,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub(super) String);
+
+impl Secret {
+    /// The text itself.
+    #[must_use]
+    pub fn exposed(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
 }
 
 /// Where a door listens: a host and a port.
@@ -214,6 +234,7 @@ impl Default for Http {
             body_limit: 1024 * 1024,
             workers: None,
             trust_identity_headers: false,
+            operator_token: None,
         }
     }
 }

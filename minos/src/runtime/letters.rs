@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
+use tracing::info;
 use uuid::Uuid;
 
 use super::{
@@ -22,6 +23,13 @@ use crate::{
     store::{self, DeadLetter, LetterFilter, Position, Reason, Trial},
 };
 
+/// Says in the log who decides what; what became of it is kept with the decision.
+fn note(what: &str, letter: &DeadLetter, decision: &Decision) {
+    let Decision { by, why, force } = decision;
+    info!(letter = %letter.id, consumer = letter.consumer, key = letter.key, by, why, force,
+        "an operator decides about a dead letter: {what}");
+}
+
 /// How many letters are read at once.
 const PAGE: u32 = 100;
 
@@ -29,7 +37,8 @@ const PAGE: u32 = 100;
 ///
 /// A replay goes the way of a first delivery: the message is decoded anew and handed to the same handlers, in one
 /// unit of work with the end of the letter. So a handler that was fixed by a deploy makes it pass, and nothing
-/// happens twice.
+/// happens twice. Bytes that were no message are decoded anew from what was kept of them, by the same code that reads
+/// the broker.
 ///
 /// ```no_run
 /// # use minos::{Decision, store::LetterFilter};
@@ -39,7 +48,7 @@ const PAGE: u32 = 100;
 ///     println!("{} {}: {}", letter.id, letter.message.name, letter.error);
 /// }
 /// let fixed = Decision::by("alice").because("fixed in 1.2");
-/// let report = letters.replay_all(&LetterFilter::of("FooQueryService", 1000), &fixed).await?;
+/// let report = letters.replay_all(&LetterFilter::of("FooQueryService.foo_created", 1000), &fixed).await?;
 /// println!("{} passed", report.done.len());
 /// # Ok(()) }
 /// ```
@@ -53,7 +62,8 @@ pub struct DeadLetters {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Report {
-    /// These are gone, in this order; among them those that queued behind others.
+    /// These are gone, in this order; among them those that queued behind others. What waited for a whole impl block
+    /// is gone once it is with its handlers: what fails there is a letter of that handler.
     pub done: Vec<Uuid>,
     /// These failed again, and stay.
     pub failed: Vec<Left>,
@@ -357,6 +367,7 @@ impl DeadLetters {
                 }
             }
         }
+        note("discard", letter, decision);
         match store.commit(unit).await {
             Err(store::Error::Moved { .. }) => Err(Error::new(
                 Kind::NotFound,
@@ -375,6 +386,7 @@ impl DeadLetters {
         let clock = &*self.handler.core.clock;
         let row = |what| Operation::of_letter(clock, decision, what, letter).row();
         let (done, failed) = (row("replayed")?, row("replay_failed")?);
+        note("replay", letter, decision);
         let wish = Wish {
             force: decision.force,
             notes: Some((&done, &failed)),

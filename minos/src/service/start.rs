@@ -12,7 +12,7 @@ use crate::{
     config::{BrokerUrl, Config, DatabaseUrl, ServiceConfig},
     context::{Core, Limits, Slots},
     enroute::{self, Handlers, Service},
-    error::Result,
+    error::{Failure, Kind, Result},
     health::Health,
     runtime::{
         Consumer, DeadLetters, Due, Follower, Handler, Keeper, Relay, Retries, Supervisor, foreign,
@@ -106,6 +106,7 @@ async fn one(
 ) -> Result<Up> {
     let name = service.name();
     let health = Arc::new(Health::default());
+    remembers_long_enough(service, config)?;
     let core = Arc::new(Core {
         name: name.to_owned(),
         store: store.clone(),
@@ -207,7 +208,7 @@ async fn one(
     let letters = DeadLetters::new(handler.clone(), broker.clone());
 
     health.starting("http");
-    let door = http::open(&core, &handlers, &health, &config.http).await?;
+    let door = http::open(&core, &handlers, &health, &letters, &config.http).await?;
     health.up("http");
     if let Some(address) = door.address() {
         info!(service = name, url = %format_args!("http://{address}"), "serving");
@@ -222,6 +223,29 @@ async fn one(
         workers,
         relay,
     })
+}
+
+/// A reply that comes at the end of a saga must still be known: what is handled is remembered for twice as long as any
+/// saga may take, which leaves time to undo it.
+fn remembers_long_enough(service: &Service, config: &ServiceConfig) -> Result<()> {
+    let retention = config.runtime.inbox_retention;
+    for saga in service.sagas() {
+        let Some(deadline) = (saga.flow)().deadline() else {
+            continue;
+        };
+        let least = deadline.saturating_mul(2);
+        if retention < least {
+            let text = format!(
+                "`runtime.inbox_retention` = {retention:?} of `{}` is too short: its saga `{}` may take {deadline:?}, so \
+                 write {least:?} or more, such as \"{}h\"",
+                service.name(),
+                saga.name,
+                least.as_secs().div_ceil(3600)
+            );
+            return Err(Failure::new(Kind::Config, text).into());
+        }
+    }
+    Ok(())
 }
 
 /// Whether an impl block reads events of the service's own aggregates.

@@ -16,7 +16,8 @@ use crate::message::{Kind, Message, Origin};
 pub struct DeadLetter {
     /// Its id.
     pub id: Uuid,
-    /// Who could not handle it: the impl block for events, otherwise the service.
+    /// Who could not handle it: the handler for events (`FooQueryService.foo_created`), their impl block for those that
+    /// could not be handed out (`FooQueryService`), `relay`, `sagas`, otherwise the service.
     pub consumer: String,
     /// The key whose messages are parked with it: `Foo/<uuid>` for the events of an aggregate.
     pub key: String,
