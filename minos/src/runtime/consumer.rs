@@ -8,6 +8,7 @@ use super::{
     Stop,
     handle::{Handler, Incoming},
     keyed::{Keyed, Offsets},
+    operation::plain,
 };
 use crate::{
     broker::{Broker, Delivery, Origin, Undecodable},
@@ -152,7 +153,7 @@ impl Consumer {
                 key: format!("{}/{}", origin.partition, origin.offset),
                 at,
                 headers: crate::message::Headers::default(),
-                payload: crate::payload::Payload::encode(text)?,
+                payload: crate::payload::Payload::encode(&plain(text))?,
             },
             reason: Reason::Undecodable,
             error: reason.to_owned(),

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{Stop, backoff, consumer::subscribes, event, park::Tries, sagas};
+use super::{Stop, backoff, consumer::subscribes, event, operation::plain, park::Tries, sagas};
 use crate::{
     aggregate::EventMeta,
     context::{Call, Core, Job, Origin, run},
@@ -176,7 +176,7 @@ impl Handler {
         warn!(message = %message.id, name = message.name, why = tries.error, "a command is parked");
         let outcome = Outcome {
             status: Status::Failed,
-            payload: Payload::encode(told)?,
+            payload: Payload::encode(&plain(told))?,
         };
         let mut unit = self.unit();
         unit.dead_letters
@@ -237,7 +237,7 @@ impl Handler {
                     Answer::Failed(failure) => failure.public(),
                     Answer::Done { .. } | Answer::Refused(_) => String::new(),
                 };
-                let payload = Payload::encode(&text).unwrap_or_else(|_| Payload::null());
+                let payload = Payload::encode(&plain(&text)).unwrap_or_else(|_| Payload::null());
                 Outcome {
                     status: Status::Failed,
                     payload,
@@ -266,7 +266,7 @@ impl Handler {
         warn!(message = %message.id, name = message.name, error = ?failure, "a query failed");
         let outcome = Outcome {
             status: Status::Failed,
-            payload: Payload::encode(&failure.public())?,
+            payload: Payload::encode(&plain(&failure.public()))?,
         };
         let mut unit = self.unit();
         unit.outbox.extend(self.reply(message, &outcome));

@@ -117,8 +117,8 @@ impl Operation {
     }
 }
 
-/// A text that every backend can keep and search.
-fn plain(text: &str) -> String {
+/// A text that every backend can keep and search: one from outside may have a NUL character.
+pub(super) fn plain(text: &str) -> String {
     text.replace('\0', "\u{FFFD}")
 }
 

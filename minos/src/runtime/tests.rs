@@ -20,6 +20,7 @@ use crate::{
     store::{DeadLetter, Guard, LetterFilter, Position, Store, StreamId, memory},
 };
 
+mod keeper;
 mod letters;
 
 /// Notes what it is called with; fails for what is on its list.

@@ -106,7 +106,11 @@ async fn one(
 ) -> Result<Up> {
     let name = service.name();
     let health = Arc::new(Health::default());
-    remembers_long_enough(service, config)?;
+    let deadlines = service
+        .sagas()
+        .iter()
+        .filter_map(|s| Some((s.name, (s.flow)().deadline()?)));
+    remembers_long_enough(name, config.runtime.inbox_retention, deadlines)?;
     let core = Arc::new(Core {
         name: name.to_owned(),
         store: store.clone(),
@@ -227,20 +231,21 @@ async fn one(
 
 /// A reply that comes at the end of a saga must still be known: what is handled is remembered for twice as long as any
 /// saga may take, which leaves time to undo it.
-fn remembers_long_enough(service: &Service, config: &ServiceConfig) -> Result<()> {
-    let retention = config.runtime.inbox_retention;
-    for saga in service.sagas() {
-        let Some(deadline) = (saga.flow)().deadline() else {
-            continue;
-        };
+fn remembers_long_enough<'s>(
+    service: &str,
+    retention: Duration,
+    sagas: impl IntoIterator<Item = (&'s str, Duration)>,
+) -> Result<()> {
+    let hours = |d: Duration| format!("\"{}h\"", d.as_secs().div_ceil(3600));
+    for (saga, deadline) in sagas {
         let least = deadline.saturating_mul(2);
         if retention < least {
             let text = format!(
-                "`runtime.inbox_retention` = {retention:?} of `{}` is too short: its saga `{}` may take {deadline:?}, so \
-                 write {least:?} or more, such as \"{}h\"",
-                service.name(),
-                saga.name,
-                least.as_secs().div_ceil(3600)
+                "`runtime.inbox_retention` of `{service}` is too short: its saga `{saga}` may take {}, and what was \
+                 handled must be known for twice that; write {} or more instead of {}",
+                hours(deadline),
+                hours(least),
+                hours(retention)
             );
             return Err(Failure::new(Kind::Config, text).into());
         }
@@ -252,4 +257,26 @@ fn remembers_long_enough(service: &Service, config: &ServiceConfig) -> Result<()
 fn follows(handlers: &Handlers, own: &BTreeSet<&'static str>) -> bool {
     let reads = |door: &enroute::Door| matches!(door, enroute::Door::Event { topic, .. } if own.contains(topic));
     handlers.routes.iter().any(|r| reads(&r.door))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_handled_is_known_for_longer_than_any_saga_may_take() {
+        let hours = |n| Duration::from_secs(n * 3600);
+        let check = |retention, deadlines: &[u64]| {
+            let sagas = deadlines.iter().map(|n| ("AddFooBar", hours(*n)));
+            remembers_long_enough("foo", hours(retention), sagas)
+        };
+        assert!(check(24, &[]).is_ok());
+        assert!(check(24, &[1, 12]).is_ok());
+        let error = check(24, &[1, 13]).unwrap_err();
+        assert_eq!(error.kind(), Some(Kind::Config));
+        let text = error.to_string();
+        for part in ["runtime.inbox_retention", "`foo`", "AddFooBar", "\"26h\""] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
 }
