@@ -5,7 +5,7 @@ use crate::{
     broker::{Broker, memory::Broker as MemoryBroker},
     health::Health,
     runtime::{DeadLetters, Decision, Relay, Report},
-    store::{Reason, UnitOfWork},
+    store::{Mark, Reason, UnitOfWork},
 };
 
 impl Bench {
@@ -77,6 +77,29 @@ async fn a_failing_handler_neither_blocks_nor_repeats_its_siblings() {
     for name in ["Block", "Block.first", "Block.second", "Block.third"] {
         assert_eq!(bench.mark(name, 1).await, Some(4), "{name}");
     }
+}
+
+#[tokio::test]
+async fn after_a_crash_between_two_handlers_only_the_other_one_runs() {
+    let bench = bench(&[UPDATED, UPDATED], Role::Command, Recorder::default());
+    let message = event(1, 2);
+    let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
+    unit.marks.push(Mark {
+        consumer: "Block.first".to_owned(),
+        stream: StreamId::new("Foo", Uuid::from_u128(1)),
+        expected: None,
+        reached: Guard {
+            version: 2,
+            tail: message.id,
+        },
+    });
+    bench.store.commit(unit).await.unwrap();
+    for _ in 0..2 {
+        bench.event(&message).await;
+    }
+    assert_eq!(bench.calls(), v(&[2]));
+    assert_eq!(bench.mark("Block", 1).await, Some(2));
+    assert_eq!(bench.mark("Block.second", 1).await, Some(2));
 }
 
 #[tokio::test]
