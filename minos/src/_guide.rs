@@ -28,3 +28,6 @@ pub mod production {}
 #[cfg(feature = "kafka")]
 #[doc = include_str!("../docs/guide/08-messages.md")]
 pub mod messages {}
+
+#[doc = include_str!("../docs/guide/09-failures.md")]
+pub mod failures {}

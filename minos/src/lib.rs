@@ -40,6 +40,7 @@ pub use crate::{
     error::{Error, Result},
     payload::Payload,
     private::__private,
+    runtime::{DeadLetters, Decision, Left, Operation, Report},
     service::{Builder, Running, run},
 };
 pub use chrono;

@@ -24,6 +24,35 @@ pub enum Kind {
     Void,
 }
 
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Event,
+        Self::Command,
+        Self::Query,
+        Self::Reply,
+        Self::Void,
+    ];
+
+    /// Its name, as it is sent and stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Command => "command",
+            Self::Query => "query",
+            Self::Reply => "reply",
+            Self::Void => "void",
+        }
+    }
+
+    /// The kind of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|k| k.as_str() == name)
+    }
+}
+
 /// One message: headers for the machinery, a payload for the user.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
@@ -44,6 +73,17 @@ pub struct Message {
     pub headers: Headers,
     /// What the user sent.
     pub payload: Payload,
+}
+
+/// A place in a topic.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Origin {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: u32,
+    /// The offset in the partition; rising, not always dense.
+    pub offset: i64,
 }
 
 /// What the machinery carries beside a payload.

@@ -9,7 +9,7 @@ mod tests;
 use std::{borrow::Cow, collections::BTreeMap, str::FromStr};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 use uuid::Uuid;
 
 use super::Undecodable;
@@ -61,7 +61,7 @@ pub(crate) fn headers(message: &Message) -> Result<Pairs<'_>, serde_json::Error>
         (TIME, at.into()),
         (CONTENT_TYPE, "application/json".into()),
         (OURS, FORMAT.into()),
-        (KIND, kind(message.kind).into()),
+        (KIND, message.kind.as_str().into()),
     ];
     for (name, id) in [
         (SUBJECT, of.stream),
@@ -99,9 +99,10 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// A record as it was read.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub(crate) struct Record<'a> {
     /// The topic, as services call it.
+    #[serde(skip)]
     pub(crate) topic: &'a str,
     pub(crate) key: Option<&'a [u8]>,
     pub(crate) headers: Vec<(&'a str, Option<&'a [u8]>)>,
@@ -110,12 +111,43 @@ pub(crate) struct Record<'a> {
     pub(crate) at: Option<DateTime<Utc>>,
 }
 
+/// A record that was undecodable, as it was kept.
+#[derive(Deserialize)]
+struct Kept {
+    key: Option<Vec<u8>>,
+    headers: Vec<(String, Option<Vec<u8>>)>,
+    value: Option<Vec<u8>>,
+    at: Option<DateTime<Utc>>,
+}
+
+/// The message in what was kept of an [`Undecodable`] record.
+pub(crate) fn decode_kept(topic: &str, bytes: &[u8]) -> Result<Message, Undecodable> {
+    let kept: Kept = serde_json::from_slice(bytes).map_err(|e| Undecodable {
+        text: String::from_utf8_lossy(bytes).into_owned(),
+        reason: format!("it was not kept as it came: {e}"),
+        bytes: bytes.to_vec(),
+    })?;
+    let headers = kept.headers.iter();
+    let record = Record {
+        topic,
+        key: kept.key.as_deref(),
+        headers: headers
+            .map(|(name, value)| (name.as_str(), value.as_deref()))
+            .collect(),
+        value: kept.value.as_deref(),
+        at: kept.at,
+    };
+    record.decode()
+}
+
 impl<'a> Record<'a> {
     /// The message in this record.
     pub(crate) fn decode(&self) -> Result<Message, Undecodable> {
         self.read().map_err(|reason| Undecodable {
             text: String::from_utf8_lossy(self.value.unwrap_or_default()).into_owned(),
             reason,
+            // Bytes as JSON cannot fail; without them the text still shows what came.
+            bytes: serde_json::to_vec(self).unwrap_or_default(),
         })
     }
 
@@ -148,7 +180,9 @@ impl<'a> Record<'a> {
                 Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("{source}#{id}").as_bytes())
             }),
             kind: match self.text(KIND)? {
-                Some(name) => kind_of(name).ok_or_else(|| no(KIND, name, "a kind of message"))?,
+                Some(name) => {
+                    Kind::named(name).ok_or_else(|| no(KIND, name, "a kind of message"))?
+                }
                 None => Kind::Event,
             },
             topic: self.topic.to_owned(),
@@ -255,28 +289,6 @@ fn no(name: &str, found: &str, wanted: &str) -> String {
 
 fn utf8<'b>(name: &str, bytes: &'b [u8]) -> Result<&'b str, String> {
     std::str::from_utf8(bytes).map_err(|e| format!("`{name}` is not UTF-8: {e}"))
-}
-
-const KINDS: [Kind; 5] = [
-    Kind::Event,
-    Kind::Command,
-    Kind::Query,
-    Kind::Reply,
-    Kind::Void,
-];
-
-fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Event => "event",
-        Kind::Command => "command",
-        Kind::Query => "query",
-        Kind::Reply => "reply",
-        Kind::Void => "void",
-    }
-}
-
-fn kind_of(name: &str) -> Option<Kind> {
-    KINDS.into_iter().find(|k| kind(*k) == name)
 }
 
 const STATUSES: [Status; 4] = [

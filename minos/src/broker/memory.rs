@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use tokio::{sync::watch, time::Instant};
 
-use super::{Delivery, Error, Origin, Result, Subscription, share, wire};
+use super::{Delivery, Error, Origin, Result, Subscription, Undecodable, share, wire};
 use crate::message::Message;
 
 /// The largest message, in bytes: what Kafka takes by default.
@@ -188,6 +188,10 @@ impl super::Broker for Broker {
             group: group.to_owned(),
             id,
         }))
+    }
+
+    fn decode(&self, origin: &Origin, bytes: &[u8]) -> Result<Message, Undecodable> {
+        wire::decode_raw(&origin.topic, bytes)
     }
 
     async fn health(&self) -> Result<()> {

@@ -18,6 +18,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
+pub use crate::message::Origin;
 use crate::{error, message::Message};
 
 /// One message as a consumer gets it.
@@ -29,24 +30,16 @@ pub struct Delivery {
     pub message: Result<Message, Undecodable>,
 }
 
-/// A place in a topic.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Origin {
-    /// The topic.
-    pub topic: String,
-    /// The partition.
-    pub partition: u32,
-    /// The offset in the partition; rising, not always dense.
-    pub offset: i64,
-}
-
 /// Bytes that are no message. They are parked, never in the way of others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undecodable {
-    /// The bytes, as text where they are one.
+    /// The bytes for a human: what is not text is replaced.
     pub text: String,
     /// What is wrong with them.
     pub reason: String,
+    /// All that was delivered, as [`Broker::decode`] of the same backend reads it; empty if even that could not be
+    /// read.
+    pub bytes: Vec<u8>,
 }
 
 /// Why the broker could not do it.
@@ -113,6 +106,12 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     /// [`Error::NoTopic`] for a topic that was not created. A committed offset outside the log is an error as well,
     /// here or in [`next`](Subscription::next): nothing is skipped without a word.
     async fn subscribe(&self, group: &str, topics: &[String]) -> Result<Box<dyn Subscription>>;
+
+    /// Reads the bytes of an [`Undecodable`] anew: a later version may know what an earlier one did not.
+    ///
+    /// # Errors
+    /// Why they are still no message.
+    fn decode(&self, origin: &Origin, bytes: &[u8]) -> Result<Message, Undecodable>;
 
     /// Whether the broker can be reached.
     async fn health(&self) -> Result<()>;

@@ -59,6 +59,7 @@ pub(crate) fn decode(
     let refuse = |reason: String| Undecodable {
         text: text(envelope, payload),
         reason,
+        bytes: raw(format, envelope, payload),
     };
     if format != FORMAT {
         return Err(refuse(format!(
@@ -81,6 +82,32 @@ pub(crate) fn decode(
         headers: head.headers.into_owned(),
         payload: Payload::from_text(body),
     })
+}
+
+/// All three in one: format and size of the envelope before the rest.
+fn raw(format: i64, envelope: &[u8], payload: &[u8]) -> Vec<u8> {
+    let size = u64::try_from(envelope.len()).unwrap_or(u64::MAX);
+    let head = [format.to_le_bytes(), size.to_le_bytes()].concat();
+    [&head, envelope, payload].concat()
+}
+
+/// The message in what [`raw`] put together.
+pub(crate) fn decode_raw(topic: &str, raw: &[u8]) -> Result<Message, Undecodable> {
+    let parts = || {
+        let (format, rest) = raw.split_first_chunk()?;
+        let (size, rest) = rest.split_first_chunk()?;
+        let size = usize::try_from(u64::from_le_bytes(*size)).ok()?;
+        let (envelope, payload) = rest.split_at_checked(size)?;
+        Some((i64::from_le_bytes(*format), envelope, payload))
+    };
+    match parts() {
+        Some((format, envelope, payload)) => decode(topic, format, envelope, payload),
+        None => Err(Undecodable {
+            text: String::from_utf8_lossy(raw).into_owned(),
+            reason: "they were not kept as they came".to_owned(),
+            bytes: raw.to_vec(),
+        }),
+    }
 }
 
 /// Bytes for a human: what is not text is replaced.
@@ -124,6 +151,19 @@ mod tests {
         assert_eq!(decode("Foo", FORMAT, envelope, rest), Ok(message()));
     }
 
+    #[test]
+    fn what_was_kept_of_undecodable_bytes_is_read_when_the_format_is_known() {
+        let mut bytes = Vec::new();
+        let (head, _) = append(&message(), &mut bytes).unwrap();
+        let (envelope, payload) = bytes.split_at(head);
+        let kept = raw(FORMAT, envelope, payload);
+        assert_eq!(decode_raw("Foo", &kept), Ok(message()));
+        for broken in [&kept[..3], &kept[..12], &[255; 16], b""] {
+            let e = decode_raw("Foo", broken).unwrap_err();
+            assert!(!e.reason.is_empty());
+        }
+    }
+
     /// Stored rows look like this: if this test fails, old logs cannot be read any more.
     #[test]
     fn the_first_format_stays_readable() {
@@ -137,6 +177,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(envelope: Vec<u8>, payload: Vec<u8>) {
             let _ = decode("Foo", FORMAT, &envelope, &payload);
+            let _ = decode_raw("Foo", &payload);
         }
 
         #[test]
@@ -166,6 +207,7 @@ mod tests {
         ] {
             let e = decode("Foo", format, envelope, payload).unwrap_err();
             assert!(e.reason.contains(reason), "{e:?}");
+            assert_eq!(decode_raw("Foo", &e.bytes), Err(e.clone()));
             assert!(
                 e.text
                     .starts_with(String::from_utf8_lossy(envelope).as_ref())

@@ -126,6 +126,15 @@ pub(super) const KEYS: &[Key] = &[
         show: |s| s.http.trust_identity_headers.to_string(),
     },
     Key {
+        path: "http.operator_token",
+        per_service: true,
+        set: |s, v| value::secret(v).map(|token| s.http.operator_token = token),
+        show: |s| match s.http.operator_token {
+            None => "\"\"".to_owned(),
+            Some(_) => "\"***\"".to_owned(),
+        },
+    },
+    Key {
         path: "runtime.stop_grace",
         per_service: false,
         set: |s, v| value::duration(v).map(|d| s.runtime.stop_grace = d),
@@ -152,6 +161,19 @@ pub(super) const KEYS: &[Key] = &[
         per_service: true,
         set: |s, v| small(v, 1000).map(|n| s.runtime.reruns = n),
         show: |s| s.runtime.reruns.to_string(),
+    },
+    Key {
+        path: "runtime.inbox_retention",
+        per_service: true,
+        set: |s, v| {
+            let retention = value::duration(v)?;
+            if retention.as_secs() < 24 * 3600 {
+                return Err("write a day or more, such as \"336h\"".to_owned());
+            }
+            s.runtime.inbox_retention = retention;
+            Ok(())
+        },
+        show: |s| value::show_duration(s.runtime.inbox_retention),
     },
     Key {
         path: "log.level",

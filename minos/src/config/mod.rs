@@ -31,7 +31,7 @@ use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
 pub use self::settings::{
     Bind, Broker, BrokerUrl, Database, DatabaseUrl, Http, Log, LogFormat, PostgresUrl, Properties,
-    Runtime, Settings,
+    Runtime, Secret, Settings,
 };
 use self::{
     keys::KEYS,
@@ -208,7 +208,7 @@ impl Config {
         if let Err(fix) = (key.set)(target, &entry.value) {
             let shown = match key.path {
                 // It may hold secrets.
-                "broker.properties" => "***".to_owned(),
+                "broker.properties" | "http.operator_token" => "***".to_owned(),
                 _ => entry.value.to_string(),
             };
             problems.add(format!("{}: `{}` = {shown}: {fix}", entry.origin, key.path));

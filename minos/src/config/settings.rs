@@ -134,6 +134,26 @@ pub struct Http {
     pub workers: Option<usize>,
     /// Whether the `user` header is believed. Only behind a gateway that sets it and that nobody can go around.
     pub trust_identity_headers: bool,
+    /// What operators prove themselves with; without one nobody is an operator.
+    pub operator_token: Option<Secret>,
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub(super) String);
+
+impl Secret {
+    /// The text itself.
+    #[must_use]
+    pub fn exposed(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(***)")
+    }
 }
 
 /// Where a door listens: a host and a port.
@@ -157,6 +177,8 @@ pub struct Runtime {
     pub retries: u32,
     /// How often a handler runs for one message because what it read had moved.
     pub reruns: u32,
+    /// How long it is remembered which messages were handled.
+    pub inbox_retention: Duration,
 }
 
 /// What is logged.
@@ -212,6 +234,7 @@ impl Default for Http {
             body_limit: 1024 * 1024,
             workers: None,
             trust_identity_headers: false,
+            operator_token: None,
         }
     }
 }
@@ -223,6 +246,7 @@ impl Default for Runtime {
             concurrency: 16,
             retries: 8,
             reruns: 16,
+            inbox_retention: Duration::from_secs(14 * 24 * 3600),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
-use super::settings::{Bind, BrokerUrl, DatabaseUrl, PostgresUrl, Properties};
+use super::settings::{Bind, BrokerUrl, DatabaseUrl, PostgresUrl, Properties, Secret};
 
 /// A value as it is written in a file, a variable, or code.
 #[derive(Debug, Clone, PartialEq)]
@@ -293,6 +293,20 @@ pub(super) fn prefix(value: &Value) -> Parsed<String> {
     Ok(text.to_owned())
 }
 
+/// A secret that can stand in a header; [`None`] for an empty one. What is wrong is told without it.
+pub(super) fn secret(value: &Value) -> Parsed<Option<Secret>> {
+    const WRITE: &str = "write 16 characters or more, each a letter, a digit, or one of `-._~+/=`";
+    let text = text(value, "what `openssl rand -hex 32` prints").map_err(|_| WRITE.to_owned())?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
+    if text.len() < 16 || !text.bytes().all(fits) {
+        return Err(WRITE.to_owned());
+    }
+    Ok(Some(Secret(text.to_owned())))
+}
+
 /// `name=value` in each line, or between semicolons. What is wrong is told without a value: it may be a secret.
 pub(super) fn properties(value: &Value) -> Parsed<Properties> {
     let text = text(value, "\"security.protocol=ssl\"")?;
@@ -486,6 +500,18 @@ mod tests {
         let fixed = properties(&txt("acks=1")).unwrap_err();
         assert!(fixed.contains("`acks` cannot be set"), "{fixed}");
         assert!(!properties(&txt("s3cret")).unwrap_err().contains("s3cret"));
+    }
+
+    #[test]
+    fn a_secret_is_long_enough_and_never_shown() {
+        let token = secret(&txt("0123456789abcdef")).unwrap().unwrap();
+        assert_eq!(token.exposed(), "0123456789abcdef");
+        assert_eq!(format!("{token:?}"), "Secret(***)");
+        assert_eq!(secret(&txt("")), Ok(None));
+        for wrong in ["0123456789abcde", "0123456789 abcdef", "0123456789abcdé"] {
+            let error = secret(&txt(wrong)).unwrap_err();
+            assert!(!error.contains("012345678"), "{error}");
+        }
     }
 
     #[test]

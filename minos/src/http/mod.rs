@@ -6,6 +6,7 @@
 mod body;
 mod headers;
 mod idempotency;
+mod letters;
 mod params;
 mod reply;
 mod routes;
@@ -24,6 +25,7 @@ use crate::{
     context::{Core, Slots},
     enroute::Handlers,
     health::Health,
+    runtime::DeadLetters,
 };
 
 /// One service, as its HTTP door sees it.
@@ -32,6 +34,7 @@ pub(crate) struct App {
     pub(crate) core: Arc<Core>,
     pub(crate) handlers: Arc<Vec<Handlers>>,
     pub(crate) health: Arc<Health>,
+    pub(crate) letters: DeadLetters,
     pub(crate) settings: config::Http,
 }
 

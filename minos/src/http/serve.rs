@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{
     Shared, body, headers,
     idempotency::Key,
-    params,
+    letters, params,
     reply::{Reply, uncommitted},
     routes::{Found, Route},
     system,
@@ -52,6 +52,7 @@ pub(super) async fn serve(
 /// Work that was read from a request, and needs the connection no more.
 enum Work {
     System(system::Request),
+    Letters(letters::Request),
     Handler(Box<Asked>),
 }
 
@@ -83,6 +84,12 @@ async fn read(
     let path = params::path(request.uri().path()).map_err(failed)?;
     let query = params::query(request.uri().query().unwrap_or_default()).map_err(failed)?;
     if path.first().is_some_and(|first| first == "system") {
+        if letters::is_meant(&path) {
+            return letters::read(&shared.app, request, payload, &path, query, id)
+                .await
+                .map(Work::Letters)
+                .map_err(Refusal);
+        }
         return system::Request::read(verb, &path, query, id)
             .map(Work::System)
             .map_err(Refusal);
@@ -166,6 +173,7 @@ async fn finish(shared: &Arc<Shared>, id: Uuid, work: Work) -> Reply {
     let task = async move {
         match work {
             Work::System(request) => request.answer(&owner.app, id).await,
+            Work::Letters(request) => request.answer(&owner.app, id).await,
             Work::Handler(asked) => answer(&owner, id, &asked).await,
         }
     };

@@ -1,6 +1,7 @@
 //! Against a real server on a free port, over the memory store.
 
 mod idempotency;
+mod letters;
 mod requests;
 mod stop;
 mod store;

@@ -6,17 +6,17 @@ use tracing::error;
 
 use super::{
     Stop,
-    handle::Handler,
+    handle::{Handler, Incoming},
     keyed::{Keyed, Offsets},
-    sagas,
+    operation::plain,
 };
 use crate::{
-    broker::{Broker, Delivery, Origin},
+    broker::{Broker, Delivery, Origin, Undecodable},
     enroute::{Door, Handlers},
     error::Result,
     health::Health,
     message::{Kind, Message, replies_topic},
-    store::{DeadLetter, InboxMark, UnitOfWork},
+    store::{DeadLetter, InboxMark, Reason, UnitOfWork},
 };
 
 /// How many deliveries are unfinished at most; then the broker is not asked for more.
@@ -110,31 +110,21 @@ impl Consumer {
     }
 
     async fn deliver(&self, delivery: &Delivery) -> Result<()> {
-        let message = match &delivery.message {
-            Ok(message) => message,
-            Err(undecodable) => {
-                return self
-                    .park_bytes(delivery, &undecodable.text, &undecodable.reason)
-                    .await;
-            }
-        };
-        match message.kind {
-            Kind::Command | Kind::Query | Kind::Void => self.handler.request(message).await,
-            Kind::Reply => sagas::reply(&self.handler, message).await,
-            Kind::Event => {
-                for handlers in &*self.handler.handlers {
-                    if subscribes(handlers, message) {
-                        self.handler.event(handlers, message, false).await?;
-                    }
-                }
-                Ok(())
-            }
+        let origin = Some(&delivery.origin);
+        match &delivery.message {
+            Ok(message) => self.handler.deliver(Incoming { message, origin }).await,
+            Err(undecodable) => self.park_bytes(&delivery.origin, undecodable).await,
         }
     }
 
     /// Bytes that are no message are parked with their origin; they are in nobody's way.
-    async fn park_bytes(&self, delivery: &Delivery, text: &str, reason: &str) -> Result<()> {
-        let (core, origin) = (&self.handler.core, &delivery.origin);
+    async fn park_bytes(&self, origin: &Origin, undecodable: &Undecodable) -> Result<()> {
+        let core = &self.handler.core;
+        let Undecodable {
+            text,
+            reason,
+            bytes,
+        } = undecodable;
         error!(
             topic = origin.topic,
             partition = origin.partition,
@@ -163,11 +153,15 @@ impl Consumer {
                 key: format!("{}/{}", origin.partition, origin.offset),
                 at,
                 headers: crate::message::Headers::default(),
-                payload: crate::payload::Payload::encode(text)?,
+                payload: crate::payload::Payload::encode(&plain(text))?,
             },
+            reason: Reason::Undecodable,
             error: reason.to_owned(),
             attempts: 0,
             at,
+            origin: Some(origin.clone()),
+            history: Vec::new(),
+            bytes: Some(bytes.to_vec()),
         });
         match core.store.commit(unit).await {
             Err(crate::store::Error::Duplicate { .. }) => Ok(()),

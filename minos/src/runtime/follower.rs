@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     Stop,
     consumer::subscribes,
-    handle::Handler,
+    handle::{Handler, Incoming},
     keyed::Keyed,
     relay::{message, wait},
 };
@@ -118,10 +118,11 @@ impl Follower {
                 keyed.start(|event| {
                     let follower = follower.clone();
                     async move {
-                        follower
-                            .handler
-                            .event(&follower.handlers, &event, true)
-                            .await
+                        let incoming = Incoming {
+                            message: &event,
+                            origin: None,
+                        };
+                        follower.handler.event(&follower.handlers, incoming).await
                     }
                 });
             }

@@ -1,10 +1,17 @@
 //! What runs beside the handlers: relay, consumers, followers of the own log, sagas, and timers.
 
 mod consumer;
+mod event;
 mod follower;
 mod handle;
+mod keeper;
 mod keyed;
+mod letters;
+mod operation;
+mod park;
+mod react;
 mod relay;
+mod revive;
 mod sagas;
 mod supervise;
 #[cfg(test)]
@@ -14,9 +21,15 @@ pub(crate) use self::{
     consumer::{Consumer, foreign, requests},
     follower::Follower,
     handle::{Handler, Retries},
+    keeper::Keeper,
     relay::Relay,
     sagas::Due,
     supervise::{Stop, Supervisor},
+};
+
+pub use self::{
+    letters::{DeadLetters, Left, Report},
+    operation::{Decision, Operation},
 };
 
 use std::time::Duration;

@@ -7,17 +7,20 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
 use tracing::{error, warn};
+use uuid::Uuid;
 
-use super::Stop;
+use super::{Stop, park};
 use crate::{
     broker::{self, Broker},
     context::Core,
     error::Result,
     health::Health,
     message::{Headers, Kind, Message},
-    store::{self, Cursor, DeadLetter, InboxMark, Position, StoredEvent, UnitOfWork},
+    store::{self, Cursor, DeadLetter, InboxMark, Position, Reason, StoredEvent, UnitOfWork},
 };
 
+/// By which name letters say that a message could not be published.
+pub(super) const RELAY: &str = "relay";
 /// How many messages are published at once.
 const BATCH: u32 = 512;
 /// How often the store is asked when nobody says that it changed (another process may have written).
@@ -127,7 +130,7 @@ impl Relay {
         if !self.holds(tail).await? {
             return Ok(false);
         }
-        let messages: Vec<Message> = rows.into_iter().map(|(_, message)| message).collect();
+        let messages: Vec<Message> = rows.iter().map(|(_, message)| message.clone()).collect();
         let new: BTreeSet<String> = messages
             .iter()
             .map(|m| &m.topic)
@@ -141,7 +144,7 @@ impl Relay {
             topics.extend(new);
         }
         match self.broker.publish(&messages).await {
-            Err(broker::Error::TooLarge { .. }) => self.publish_each(&messages).await?,
+            Err(broker::Error::TooLarge { .. }) => self.publish_each(tail.source, &rows).await?,
             published => published?,
         }
         tail.sent = last;
@@ -197,12 +200,13 @@ impl Relay {
     }
 
     /// One after the other, because one is too large: that one is parked, the others go on.
-    async fn publish_each(&self, messages: &[Message]) -> Result<()> {
-        for message in messages {
+    async fn publish_each(&self, source: Source, rows: &[(Position, Message)]) -> Result<()> {
+        for (position, message) in rows {
             match self.broker.publish(std::slice::from_ref(message)).await {
                 Err(e @ broker::Error::TooLarge { .. }) => {
                     error!(message = %message.id, name = message.name, error = %e, "a message is parked");
-                    self.park(message, &e.to_string()).await?;
+                    self.park(source, *position, message, &e.to_string())
+                        .await?;
                 }
                 published => published?,
             }
@@ -210,23 +214,35 @@ impl Relay {
         Ok(())
     }
 
-    async fn park(&self, message: &Message, why: &str) -> Result<()> {
+    async fn park(
+        &self,
+        source: Source,
+        position: Position,
+        message: &Message,
+        why: &str,
+    ) -> Result<()> {
         let (store, clock) = (&self.core.store, &self.core.clock);
         let mut unit = UnitOfWork::new(clock.new_uuid(), clock.now());
-        let consumer = "relay".to_owned();
+        // By its place: a batch may come again, but a message that was replayed has a new one.
+        let Position { epoch, xid, row } = position;
+        let place = format!("{} {epoch}/{xid}/{row}", source.cursor());
         unit.inbox = Some(InboxMark {
-            consumer: consumer.clone(),
-            message: message.id,
+            consumer: format!("parked:{RELAY}"),
+            message: Uuid::new_v5(&message.id, place.as_bytes()),
             outcome: None,
         });
         unit.dead_letters.push(DeadLetter {
             id: clock.new_uuid(),
-            consumer,
-            key: message.key.clone(),
+            consumer: RELAY.to_owned(),
+            key: park::key(message),
             message: message.clone(),
+            reason: Reason::Unpublished,
             error: why.to_owned(),
             attempts: 1,
             at: clock.now(),
+            origin: None,
+            history: Vec::new(),
+            bytes: None,
         });
         match store.commit(unit).await {
             // It was parked before: the batch came again.

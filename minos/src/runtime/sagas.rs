@@ -10,7 +10,13 @@ use tokio::task::{self, JoinSet};
 use tracing::{error, warn};
 use uuid::Uuid;
 
-use super::{Stop, handle::Handler, relay::wait};
+use super::{
+    Stop,
+    event::parked_once,
+    handle::{Handler, Incoming},
+    park::Tries,
+    relay::wait,
+};
 use crate::{
     clock::Clock,
     context::{Context, Core, Job, Origin, Work, run},
@@ -25,11 +31,11 @@ use crate::{
         machine::{self, Env, Moved},
         run::Run,
     },
-    store::{self, InboxMark, SagaRow, UnitOfWork},
+    store::{self, InboxMark, Reason, SagaRow, UnitOfWork},
 };
 
 /// Who the inbox says handles replies.
-const CONSUMER: &str = "sagas";
+pub(super) const CONSUMER: &str = "sagas";
 /// How many sagas and timers are looked at at once.
 const BATCH: u32 = 64;
 /// The longest pause between two looks: another process may have written.
@@ -109,7 +115,11 @@ impl Due {
         for timer in timers {
             let mut unit = UnitOfWork::new(self.core.clock.new_uuid(), self.core.clock.now());
             unit.fired.push(timer.id);
-            unit.outbox.push(timer.message);
+            // It is as old as its departure: by that the inbox of its receiver knows whether it may be forgotten.
+            unit.outbox.push(Message {
+                at: unit.at,
+                ..timer.message
+            });
             match self.core.store.commit(unit).await {
                 // Another instance took it.
                 Ok(()) | Err(store::Error::Moved { .. }) => {}
@@ -258,23 +268,49 @@ async fn local(
     }
 }
 
-/// Hands a reply to its saga.
-pub(super) async fn reply(handler: &Handler, message: &Message) -> Result<()> {
-    let core = &handler.core;
+/// What a saga made of a reply.
+pub(super) enum Answered {
+    /// It took it.
+    Taken,
+    /// It had it before.
+    Before,
+    /// It cannot take it.
+    Not(String),
+}
+
+/// Hands a reply to its saga, or parks it.
+pub(super) async fn reply(handler: &Handler, incoming: Incoming<'_>) -> Result<()> {
+    let message = incoming.message;
+    if let Some(why) = handler.forgotten(CONSUMER, message, message.id).await? {
+        return handler.park_forgotten(CONSUMER, incoming, why).await;
+    }
+    match answer(handler, incoming, |_| {}).await? {
+        Answered::Taken | Answered::Before => Ok(()),
+        Answered::Not(why) => {
+            let seal = parked_once(CONSUMER, message);
+            let mut tries = Tries::none(why);
+            tries.attempts = 1;
+            handler
+                .park(CONSUMER, incoming, Reason::Failed, tries, seal)
+                .await
+        }
+    }
+}
+
+/// Hands a reply to its saga; `extra` adds to the unit.
+pub(super) async fn answer(
+    handler: &Handler,
+    incoming: Incoming<'_>,
+    extra: impl Fn(&mut UnitOfWork) + Send + Sync,
+) -> Result<Answered> {
+    let (core, message) = (&handler.core, incoming.message);
+    let not = |why: &str| Ok(Answered::Not(why.to_owned()));
     let (Some(id), Some(command), Some(status)) = (
         message.headers.saga,
         message.headers.command,
         message.headers.status,
     ) else {
-        return handler
-            .park(
-                CONSUMER,
-                message,
-                "a reply without saga, command, or status",
-                0,
-                &[],
-            )
-            .await;
+        return not("a reply without saga, command, or status");
     };
     let outcome = Outcome {
         status,
@@ -286,51 +322,42 @@ pub(super) async fn reply(handler: &Handler, message: &Message) -> Result<()> {
             // Its start may not be visible yet; after a while it never will.
             looked += 1;
             if looked >= handler.retries.attempts {
-                return handler
-                    .park(
-                        CONSUMER,
-                        message,
-                        "a reply for a saga that does not exist",
-                        looked,
-                        &[],
-                    )
-                    .await;
+                return not("a reply for a saga that does not exist");
             }
-            tokio::time::sleep(handler.retries.first).await;
+            if !handler.stop.sleep(handler.retries.first).await {
+                return Err(Error::new(Kind::Unavailable, "the service stops"));
+            }
             continue;
         };
         let Some(flow) = core.sagas.get(row.name.as_str()) else {
-            let why = format!(
+            return Ok(Answered::Not(format!(
                 "a reply for a `{}`, which this service no longer has",
                 row.name
-            );
-            return handler.park(CONSUMER, message, &why, 0, &[]).await;
+            )));
         };
-        let moved = match machine::reply(
-            &**flow,
-            row,
-            command,
-            &outcome,
-            &env(core, Some(message.id)),
-        ) {
+        let env = env(core, Some(message.id));
+        let moved = match machine::reply(&**flow, row, command, &outcome, &env) {
             Ok(moved) => moved,
-            Err(e) => {
-                return handler
-                    .park(CONSUMER, message, &e.to_string(), 0, &[])
-                    .await;
-            }
+            Err(e) => return Ok(Answered::Not(e.to_string())),
         };
-        match commit(core, moved, Some(message.id)).await {
-            Err(store::Error::Moved { .. }) => {
+        let mut unit = unit(core, moved, Some(message.id));
+        extra(&mut unit);
+        match core.store.commit(unit).await {
+            Err(store::Error::Moved { what: "saga", .. }) => {
                 warn!(saga = %id, "a saga moved while it was answered; again")
             }
-            Err(store::Error::Duplicate { .. }) => return Ok(()),
-            done => return Ok(done?),
+            Err(store::Error::Moved { .. }) => return Ok(Answered::Taken),
+            Err(store::Error::Duplicate { .. }) => return Ok(Answered::Before),
+            done => return done.map(|()| Answered::Taken).map_err(Error::from),
         }
     }
 }
 
 async fn commit(core: &Core, moved: Moved, message: Option<Uuid>) -> store::Result<()> {
+    core.store.commit(unit(core, moved, message)).await
+}
+
+fn unit(core: &Core, moved: Moved, message: Option<Uuid>) -> UnitOfWork {
     let mut unit = UnitOfWork::new(core.clock.new_uuid(), core.clock.now());
     unit.inbox = message.map(|message| InboxMark {
         consumer: CONSUMER.to_owned(),
@@ -338,7 +365,7 @@ async fn commit(core: &Core, moved: Moved, message: Option<Uuid>) -> store::Resu
         outcome: None,
     });
     add(&mut unit, moved);
-    core.store.commit(unit).await
+    unit
 }
 
 fn add(unit: &mut UnitOfWork, moved: Moved) {

@@ -29,6 +29,9 @@ pub mod private {
     };
 }
 
+/// The statuses of sagas that have ended for good: one that is stuck has not.
+pub(crate) const ENDED: &[&str] = &["completed", "compensated"];
+
 /// What a callback decides about the rest of the saga.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {

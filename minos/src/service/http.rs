@@ -9,6 +9,7 @@ use crate::{
     error::Result,
     health::Health,
     http::{App, Server, bind},
+    runtime::DeadLetters,
 };
 
 /// An open door.
@@ -19,12 +20,14 @@ pub(super) async fn open(
     core: &Arc<Core>,
     handlers: &Arc<Vec<Handlers>>,
     health: &Arc<Health>,
+    letters: &DeadLetters,
     settings: &config::Http,
 ) -> Result<Door> {
     let app = App {
         core: core.clone(),
         handlers: handlers.clone(),
         health: health.clone(),
+        letters: letters.clone(),
         settings: settings.clone(),
     };
     bind(app).await.map(Door)

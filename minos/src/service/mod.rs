@@ -45,6 +45,7 @@ use crate::{
     config::Config,
     enroute::{Service, wiring_problems},
     error::{Error, Kind, Result},
+    runtime::DeadLetters,
     store::Store,
 };
 
@@ -248,6 +249,16 @@ impl Running {
     #[must_use]
     pub fn store(&self, service: &str) -> Option<Arc<dyn Store>> {
         self.up(service).map(|up| up.store.clone())
+    }
+
+    /// The dead letters of a service.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if there is no such service.
+    pub fn dead_letters(&self, service: &str) -> Result<DeadLetters> {
+        self.up(service)
+            .map(|up| up.letters.clone())
+            .ok_or_else(|| Error::new(Kind::NotFound, format!("no service `{service}` runs here")))
     }
 
     /// The broker.

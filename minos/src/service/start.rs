@@ -12,9 +12,12 @@ use crate::{
     config::{BrokerUrl, Config, DatabaseUrl, ServiceConfig},
     context::{Core, Limits, Slots},
     enroute::{self, Handlers, Service},
-    error::Result,
+    error::{Failure, Kind, Result},
     health::Health,
-    runtime::{Consumer, Due, Follower, Handler, Relay, Retries, Supervisor, foreign, requests},
+    runtime::{
+        Consumer, DeadLetters, Due, Follower, Handler, Keeper, Relay, Retries, Supervisor, foreign,
+        requests,
+    },
     store::Store,
 };
 
@@ -24,6 +27,7 @@ pub(super) struct Up {
     pub(super) health: Arc<Health>,
     pub(super) store: Arc<dyn Store>,
     pub(super) core: Arc<Core>,
+    pub(super) letters: DeadLetters,
     pub(super) door: http::Door,
     /// Consumers, followers, and sagas.
     pub(super) workers: Supervisor,
@@ -102,6 +106,11 @@ async fn one(
 ) -> Result<Up> {
     let name = service.name();
     let health = Arc::new(Health::default());
+    let deadlines = service
+        .sagas()
+        .iter()
+        .filter_map(|s| Some((s.name, (s.flow)().deadline()?)));
+    remembers_long_enough(name, config.runtime.inbox_retention, deadlines)?;
     let core = Arc::new(Core {
         name: name.to_owned(),
         store: store.clone(),
@@ -130,6 +139,7 @@ async fn one(
             attempts: config.runtime.retries + 1,
             first: Duration::from_millis(50),
             most: Duration::from_secs(5),
+            patience: Duration::from_secs(30),
         },
     };
     let own = service.aggregates();
@@ -192,9 +202,17 @@ async fn one(
         concurrency,
     };
     workers.spawn("sagas", move |stop| task.clone().run(stop));
+    let task = Keeper {
+        handler: handler.clone(),
+        health: health.clone(),
+        name: "keeper".to_owned(),
+        retention: config.runtime.inbox_retention,
+    };
+    workers.spawn("keeper", move |stop| task.clone().run(stop));
+    let letters = DeadLetters::new(handler.clone(), broker.clone());
 
     health.starting("http");
-    let door = http::open(&core, &handlers, &health, &config.http).await?;
+    let door = http::open(&core, &handlers, &health, &letters, &config.http).await?;
     health.up("http");
     if let Some(address) = door.address() {
         info!(service = name, url = %format_args!("http://{address}"), "serving");
@@ -204,14 +222,61 @@ async fn one(
         health,
         store,
         core,
+        letters,
         door,
         workers,
         relay,
     })
 }
 
+/// A reply that comes at the end of a saga must still be known: what is handled is remembered for twice as long as any
+/// saga may take, which leaves time to undo it.
+fn remembers_long_enough<'s>(
+    service: &str,
+    retention: Duration,
+    sagas: impl IntoIterator<Item = (&'s str, Duration)>,
+) -> Result<()> {
+    let hours = |d: Duration| format!("\"{}h\"", d.as_secs().div_ceil(3600));
+    for (saga, deadline) in sagas {
+        let least = deadline.saturating_mul(2);
+        if retention < least {
+            let text = format!(
+                "`runtime.inbox_retention` of `{service}` is too short: its saga `{saga}` may take {}, and what was \
+                 handled must be known for twice that; write {} or more instead of {}",
+                hours(deadline),
+                hours(least),
+                hours(retention)
+            );
+            return Err(Failure::new(Kind::Config, text).into());
+        }
+    }
+    Ok(())
+}
+
 /// Whether an impl block reads events of the service's own aggregates.
 fn follows(handlers: &Handlers, own: &BTreeSet<&'static str>) -> bool {
     let reads = |door: &enroute::Door| matches!(door, enroute::Door::Event { topic, .. } if own.contains(topic));
     handlers.routes.iter().any(|r| reads(&r.door))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_handled_is_known_for_longer_than_any_saga_may_take() {
+        let hours = |n| Duration::from_secs(n * 3600);
+        let check = |retention, deadlines: &[u64]| {
+            let sagas = deadlines.iter().map(|n| ("AddFooBar", hours(*n)));
+            remembers_long_enough("foo", hours(retention), sagas)
+        };
+        assert!(check(24, &[]).is_ok());
+        assert!(check(24, &[1, 12]).is_ok());
+        let error = check(24, &[1, 13]).unwrap_err();
+        assert_eq!(error.kind(), Some(Kind::Config));
+        let text = error.to_string();
+        for part in ["runtime.inbox_retention", "`foo`", "AddFooBar", "\"26h\""] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
 }

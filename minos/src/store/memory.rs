@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    Cursor, DeadLetter, Error, Find, Guard, Head, Position, Result, SagaFilter, SagaRow,
-    SqlTransaction, StoredEvent, StreamId, Timer, UnitOfWork, Write,
+    Cursor, DeadLetter, Error, Find, Guard, Head, LetterFilter, Old, Position, Result, SagaFilter,
+    SagaRow, SqlTransaction, StoredEvent, StreamId, Timer, UnitOfWork, Write,
     facts::{Facts, Verdict},
 };
 use crate::{
@@ -42,7 +42,12 @@ struct State {
     sagas: HashMap<Uuid, SagaRow>,
     history: HashMap<Uuid, Vec<Payload>>,
     timers: HashMap<Uuid, Timer>,
-    dead_letters: Vec<DeadLetter>,
+    /// By place.
+    dead_letters: BTreeMap<i64, DeadLetter>,
+    /// How many dead letters there ever were.
+    parked: i64,
+    /// When inbox rows were written.
+    handled: BTreeMap<(String, Uuid), DateTime<Utc>>,
 }
 
 impl Default for Store {
@@ -107,6 +112,10 @@ impl State {
                 None => view.remove(&write.key),
             };
         }
+        if let Some(inbox) = &unit.inbox {
+            self.handled
+                .insert((inbox.consumer.clone(), inbox.message), at);
+        }
         self.park(unit);
     }
 
@@ -145,16 +154,59 @@ impl State {
     fn park(&mut self, unit: &UnitOfWork) {
         let again = |id| unit.dead_letters.iter().any(|d| d.id == id);
         self.dead_letters
-            .retain(|d| !unit.revived.contains(&d.id) || again(d.id));
+            .retain(|_, d| !unit.revived.contains(&d.id) || again(d.id));
         for letter in &unit.dead_letters {
-            let letter = DeadLetter {
+            let mut letter = DeadLetter {
                 at: micros(letter.at),
                 message: stored(&letter.message),
                 ..letter.clone()
             };
-            match self.dead_letters.iter_mut().find(|d| d.id == letter.id) {
+            for trial in &mut letter.history {
+                trial.at = micros(trial.at);
+            }
+            match self.dead_letters.values_mut().find(|d| d.id == letter.id) {
                 Some(parked) => *parked = letter,
-                None => self.dead_letters.push(letter),
+                None => {
+                    self.parked += 1;
+                    self.dead_letters.insert(self.parked, letter);
+                }
+            }
+        }
+    }
+
+    fn purge(&mut self, old: &Old, before: DateTime<Utc>, limit: usize) -> usize {
+        match old {
+            Old::Inbox { .. } | Old::Inboxes { .. } => {
+                let is_meant = |name: &str| match old {
+                    Old::Inbox { consumer } => name == consumer,
+                    Old::Inboxes { prefix } => name.starts_with(prefix),
+                    Old::Sagas { .. } => false,
+                };
+                let rows = self.handled.iter();
+                let gone: Vec<_> = rows
+                    .filter(|((of, _), at)| is_meant(of) && **at < before)
+                    .map(|(key, _)| key.clone())
+                    .take(limit)
+                    .collect();
+                for key in &gone {
+                    self.handled.remove(key);
+                    self.facts.inbox.remove(key);
+                }
+                gone.len()
+            }
+            Old::Sagas { status } => {
+                let rows = self.sagas.values();
+                let gone: Vec<Uuid> = rows
+                    .filter(|s| s.status == *status && s.due_at.is_none() && s.updated_at < before)
+                    .map(|s| s.id)
+                    .take(limit)
+                    .collect();
+                for id in &gone {
+                    self.sagas.remove(id);
+                    self.history.remove(id);
+                    self.facts.sagas.remove(id);
+                }
+                gone.len()
             }
         }
     }
@@ -371,20 +423,48 @@ impl super::Store for Store {
         Ok(sagas.chain(timers).min())
     }
 
-    async fn dead_letters(&self, consumer: Option<&str>, limit: u32) -> Result<Vec<DeadLetter>> {
+    async fn dead_letters(&self, filter: &LetterFilter) -> Result<Vec<(Position, DeadLetter)>> {
         let state = self.state();
-        let rows = state.dead_letters.iter();
+        let rows = state.dead_letters.iter().map(|(row, letter)| {
+            let place = Position {
+                row: *row,
+                ..Position::START
+            };
+            (place, letter)
+        });
         Ok(rows
-            .filter(|d| consumer.is_none_or(|c| c == d.consumer))
-            .take(count(limit))
-            .cloned()
+            .filter(|(place, letter)| *place > filter.after && filter.fits(letter))
+            .take(count(filter.limit))
+            .map(|(place, letter)| (place, letter.clone()))
             .collect())
     }
 
-    async fn is_parked(&self, consumer: &str, key: &str) -> Result<bool> {
+    async fn dead_letter(&self, id: Uuid) -> Result<Option<DeadLetter>> {
         let state = self.state();
-        let mut rows = state.dead_letters.iter();
-        Ok(rows.any(|d| d.consumer == consumer && d.key == key))
+        let mut rows = state.dead_letters.values();
+        Ok(rows.find(|d| d.id == id).cloned())
+    }
+
+    async fn count_dead_letters(&self, filter: &LetterFilter) -> Result<BTreeMap<String, u64>> {
+        let mut counts = BTreeMap::new();
+        for letter in self.state().dead_letters.values() {
+            if filter.fits(letter) {
+                *counts.entry(letter.consumer.clone()).or_default() += 1;
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn first_parked(&self, consumer: &str, key: &str) -> Result<Option<DeadLetter>> {
+        let state = self.state();
+        let rows = state.dead_letters.values();
+        let mine = rows.filter(|d| d.consumer == consumer && d.key == key);
+        Ok(mine.min_by_key(|d| d.version()).cloned())
+    }
+
+    async fn purge(&self, old: &Old, before: DateTime<Utc>, limit: u32) -> Result<u64> {
+        let gone = self.state().purge(old, before, count(limit));
+        Ok(u64::try_from(gone).unwrap_or(u64::MAX))
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

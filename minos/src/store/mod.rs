@@ -6,6 +6,7 @@
 pub mod conformance;
 mod facts;
 mod find;
+mod letter;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -15,7 +16,7 @@ pub mod sql;
 pub mod sqlite;
 mod unit;
 
-use std::{any::Any, fmt};
+use std::{any::Any, collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -24,7 +25,8 @@ use uuid::Uuid;
 
 pub use self::{
     find::{Condition, Find, Order, Value},
-    unit::{Claim, DeadLetter, InboxMark, Mark, NewEvent, Timer, UnitOfWork, ViewWrite, Write},
+    letter::{DeadLetter, LetterFilter, Reason, Trial},
+    unit::{Claim, InboxMark, Mark, NewEvent, Timer, UnitOfWork, ViewWrite, Write},
 };
 use crate::{
     error::{self, Failure},
@@ -163,6 +165,26 @@ pub struct SagaFilter {
     pub name: Option<String>,
     /// At most so many, the newest first.
     pub limit: u32,
+}
+
+/// What can be forgotten one day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Old {
+    /// Which messages a consumer handled, by the time of the unit of work.
+    Inbox {
+        /// Whose inbox.
+        consumer: String,
+    },
+    /// The same of all consumers whose names begin so.
+    Inboxes {
+        /// How they begin.
+        prefix: String,
+    },
+    /// Sagas and their history, by the time when they last moved.
+    Sagas {
+        /// Only those with this status, none of which is due.
+        status: String,
+    },
 }
 
 /// Why a unit of work was not committed, or a read failed.
@@ -375,11 +397,22 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// When the next saga or timer is due.
     async fn next_due(&self) -> Result<Option<DateTime<Utc>>>;
 
-    /// Parked messages of a consumer (of all for [`None`]), oldest first.
-    async fn dead_letters(&self, consumer: Option<&str>, limit: u32) -> Result<Vec<DeadLetter>>;
+    /// Parked messages, each with its place in the queue, in the order in which they were parked.
+    async fn dead_letters(&self, filter: &LetterFilter) -> Result<Vec<(Position, DeadLetter)>>;
 
-    /// Whether a message of this key is parked for this consumer.
-    async fn is_parked(&self, consumer: &str, key: &str) -> Result<bool>;
+    /// One parked message.
+    async fn dead_letter(&self, id: Uuid) -> Result<Option<DeadLetter>>;
+
+    /// How many parked messages match, by consumer; `after` and `limit` do not count.
+    async fn count_dead_letters(&self, filter: &LetterFilter) -> Result<BTreeMap<String, u64>>;
+
+    /// The first message of this key that is parked for this consumer: the one of the lowest version (those without
+    /// one come first), and of several the one that was parked first.
+    async fn first_parked(&self, consumer: &str, key: &str) -> Result<Option<DeadLetter>>;
+
+    /// Forgets what is older than `before`, at most `limit` rows; answers how many. The caller sees to it that nobody
+    /// needs them any more.
+    async fn purge(&self, old: &Old, before: DateTime<Utc>, limit: u32) -> Result<u64>;
 
     /// Changes with every commit of this process; other processes are seen by polling.
     fn changes(&self) -> watch::Receiver<u64>;

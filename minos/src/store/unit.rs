@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Error, Guard, Result, SagaRow, StreamId};
+use super::{DeadLetter, Error, Guard, Result, SagaRow, StreamId};
 use crate::{
     message::{Headers, Message, Outcome},
     payload::Payload,
@@ -201,23 +201,4 @@ pub struct ViewWrite {
     pub key: String,
     /// The new row; [`None`] removes it.
     pub row: Option<Payload>,
-}
-
-/// A message that is beyond help, or that queues behind one.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DeadLetter {
-    /// Its id.
-    pub id: Uuid,
-    /// Who could not handle it.
-    pub consumer: String,
-    /// The key whose messages are parked with it.
-    pub key: String,
-    /// The message.
-    pub message: Message,
-    /// Why, in words for an operator.
-    pub error: String,
-    /// How often it was tried; zero for one that only queues behind another.
-    pub attempts: u32,
-    /// When it was parked.
-    pub at: DateTime<Utc>,
 }

@@ -1,18 +1,18 @@
 //! A store and a broker with somebody looking on, who may also trip them up.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{
-    broker::{self, Broker, Delivery, Origin, Subscription},
+    broker::{self, Broker, Delivery, Origin, Subscription, Undecodable},
     message::{Message, Outcome},
     payload::Payload,
     store::{
-        self, Cursor, DeadLetter, Find, Guard, Head, Position, SagaFilter, SagaRow, SqlConnection,
-        SqlTransaction, Store, StoredEvent, StreamId, Timer, UnitOfWork,
+        self, Cursor, DeadLetter, Find, Guard, Head, LetterFilter, Old, Position, SagaFilter,
+        SagaRow, SqlConnection, SqlTransaction, Store, StoredEvent, StreamId, Timer, UnitOfWork,
     },
 };
 
@@ -185,14 +185,28 @@ impl Store for ObservedStore {
 
     async fn dead_letters(
         &self,
-        consumer: Option<&str>,
-        limit: u32,
-    ) -> store::Result<Vec<DeadLetter>> {
-        self.store.dead_letters(consumer, limit).await
+        filter: &LetterFilter,
+    ) -> store::Result<Vec<(Position, DeadLetter)>> {
+        self.store.dead_letters(filter).await
     }
 
-    async fn is_parked(&self, consumer: &str, key: &str) -> store::Result<bool> {
-        self.store.is_parked(consumer, key).await
+    async fn dead_letter(&self, id: Uuid) -> store::Result<Option<DeadLetter>> {
+        self.store.dead_letter(id).await
+    }
+
+    async fn count_dead_letters(
+        &self,
+        filter: &LetterFilter,
+    ) -> store::Result<BTreeMap<String, u64>> {
+        self.store.count_dead_letters(filter).await
+    }
+
+    async fn first_parked(&self, consumer: &str, key: &str) -> store::Result<Option<DeadLetter>> {
+        self.store.first_parked(consumer, key).await
+    }
+
+    async fn purge(&self, old: &Old, before: DateTime<Utc>, limit: u32) -> store::Result<u64> {
+        self.store.purge(old, before, limit).await
     }
 
     fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
@@ -249,6 +263,10 @@ impl Broker for ObservedBroker {
             subscription,
             observer: self.observer.clone(),
         }))
+    }
+
+    fn decode(&self, origin: &Origin, bytes: &[u8]) -> Result<Message, Undecodable> {
+        self.broker.decode(origin, bytes)
     }
 
     async fn health(&self) -> broker::Result<()> {

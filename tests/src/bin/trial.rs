@@ -17,7 +17,7 @@ use std::{
 
 use minos::{
     Builder, Error, Result, Service,
-    broker::{self, Broker, Subscription},
+    broker::{self, Broker, Origin, Subscription, Undecodable},
     config::Config,
     error::Kind,
     message::Message,
@@ -124,6 +124,10 @@ impl Broker for Repeating {
         topics: &[String],
     ) -> broker::Result<Box<dyn Subscription>> {
         self.broker.subscribe(group, topics).await
+    }
+
+    fn decode(&self, origin: &Origin, bytes: &[u8]) -> std::result::Result<Message, Undecodable> {
+        self.broker.decode(origin, bytes)
     }
 
     async fn health(&self) -> broker::Result<()> {

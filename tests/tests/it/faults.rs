@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use examples_client::{Answer, Client, Result};
-use minos::store::{Find, Position, SagaFilter};
+use minos::store::{Find, LetterFilter, Position, SagaFilter};
 use serde_json::{Value, json};
 use tokio::{sync::Semaphore, task::JoinSet};
 
@@ -198,7 +198,7 @@ impl Scenario {
                 let state: Value = head.state.ok_or("a dead foobar")?.decode()?;
                 end.foobars.push(state["text"].clone());
             }
-            end.dead_letters += store.dead_letters(None, 100).await?.len();
+            end.dead_letters += store.dead_letters(&LetterFilter::all(100)).await?.len();
             store.close().await;
         }
         Ok(end)

@@ -9,7 +9,7 @@ use std::{
 };
 
 use examples_client::{Client, Result};
-use minos::store::{Find, Position, SagaFilter, Store};
+use minos::store::{Find, LetterFilter, Position, SagaFilter, Store};
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinSet, time::Instant};
 use uuid::Uuid;
@@ -308,8 +308,8 @@ impl Effects {
             let found = entries.get(&transfer).copied().unwrap_or(0);
             effects.sagas.add(booked, found);
         }
-        effects.dead_letters = accounts.dead_letters(None, 100).await?.len()
-            + audit.dead_letters(None, 100).await?.len();
+        effects.dead_letters = accounts.dead_letters(&LetterFilter::all(100)).await?.len()
+            + audit.dead_letters(&LetterFilter::all(100)).await?.len();
         Ok(effects)
     }
 

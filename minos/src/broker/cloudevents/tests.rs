@@ -106,7 +106,7 @@ fn the_layout_stays_as_the_guide_says() {
 #[test]
 fn a_message_survives_exactly() {
     assert_eq!(back(&message()), Ok(message()));
-    let kinds = KINDS.map(|kind| Message { kind, ..message() });
+    let kinds = Kind::ALL.map(|kind| Message { kind, ..message() });
     for message in kinds {
         assert_eq!(back(&message), Ok(message));
     }
@@ -219,6 +219,8 @@ fn what_is_no_message_says_why_and_keeps_its_text() {
         };
         let e = record.decode().unwrap_err();
         assert!(e.reason.contains(reason), "{e:?}");
+        // What was kept of it is the same record.
+        assert_eq!(decode_kept(record.topic, &e.bytes), Err(e));
     }
 }
 

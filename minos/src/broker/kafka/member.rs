@@ -320,6 +320,7 @@ impl Member {
             Err(Undecodable {
                 text: text(),
                 reason: "its headers cannot be read".to_owned(),
+                bytes: Vec::new(),
             })
         });
         let size = message.payload_len() + message.key_len() + 256;

@@ -36,7 +36,7 @@ use self::{
     subscription::Joined,
     topics::Topics,
 };
-use super::{Error, Result, Subscription, cloudevents, share};
+use super::{Error, Origin, Result, Subscription, Undecodable, cloudevents, share};
 use crate::message::Message;
 
 /// A cluster. Clones share its clients.
@@ -183,6 +183,10 @@ impl super::Broker for Broker {
             return Err(error::closed());
         }
         Ok(Box::new(joined))
+    }
+
+    fn decode(&self, origin: &Origin, bytes: &[u8]) -> Result<Message, Undecodable> {
+        cloudevents::decode_kept(&origin.topic, bytes)
     }
 
     async fn health(&self) -> Result<()> {

@@ -43,7 +43,7 @@ use self::{
     topic::{Hub, Topic},
     writer::{Chunk, Op, Queue, Writer},
 };
-use super::{Error, Result, Subscription, share, wire};
+use super::{Error, Origin, Result, Subscription, Undecodable, share, wire};
 use crate::message::Message;
 
 /// The bytes of messages that are written in one transaction, at most, unless one message is larger.
@@ -207,6 +207,10 @@ impl super::Broker for Broker {
         joined.await.map_err(|_| error::closed())??;
         joining.check()?;
         Ok(Box::new(joining))
+    }
+
+    fn decode(&self, origin: &Origin, bytes: &[u8]) -> Result<Message, Undecodable> {
+        wire::decode_raw(&origin.topic, bytes)
     }
 
     async fn health(&self) -> Result<()> {

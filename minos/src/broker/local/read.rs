@@ -91,6 +91,7 @@ fn content(topic: &str, row: &SqliteRow) -> Result<Message, Undecodable> {
     let unread = |e: sqlx::Error| Undecodable {
         text: String::new(),
         reason: format!("the row cannot be read: {e}"),
+        bytes: Vec::new(),
     };
     let format = row.try_get(3).map_err(unread)?;
     let envelope = row.try_get(4).map_err(unread)?;

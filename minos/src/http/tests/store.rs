@@ -1,6 +1,7 @@
 //! The memory store, with faults on demand.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
@@ -17,8 +18,9 @@ use crate::{
     message::{Message, Outcome},
     payload::Payload,
     store::{
-        Cursor, DeadLetter, Error, Find, Guard, Head, Position, Result, SagaFilter, SagaRow,
-        SqlTransaction, Store, StoredEvent, StreamId, Timer, UnitOfWork, memory,
+        Cursor, DeadLetter, Error, Find, Guard, Head, LetterFilter, Old, Position, Result,
+        SagaFilter, SagaRow, SqlTransaction, Store, StoredEvent, StreamId, Timer, UnitOfWork,
+        memory,
     },
 };
 
@@ -147,12 +149,24 @@ impl Store for Fickle {
         self.inner.next_due().await
     }
 
-    async fn dead_letters(&self, consumer: Option<&str>, limit: u32) -> Result<Vec<DeadLetter>> {
-        self.inner.dead_letters(consumer, limit).await
+    async fn dead_letters(&self, filter: &LetterFilter) -> Result<Vec<(Position, DeadLetter)>> {
+        self.inner.dead_letters(filter).await
     }
 
-    async fn is_parked(&self, consumer: &str, key: &str) -> Result<bool> {
-        self.inner.is_parked(consumer, key).await
+    async fn dead_letter(&self, id: Uuid) -> Result<Option<DeadLetter>> {
+        self.inner.dead_letter(id).await
+    }
+
+    async fn count_dead_letters(&self, filter: &LetterFilter) -> Result<BTreeMap<String, u64>> {
+        self.inner.count_dead_letters(filter).await
+    }
+
+    async fn first_parked(&self, consumer: &str, key: &str) -> Result<Option<DeadLetter>> {
+        self.inner.first_parked(consumer, key).await
+    }
+
+    async fn purge(&self, old: &Old, before: DateTime<Utc>, limit: u32) -> Result<u64> {
+        self.inner.purge(old, before, limit).await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::store::Fickle;
 use crate::{
+    broker::memory::Broker,
     clock::SystemClock,
     config,
     context::{Context, Core, Limits, Slots},
@@ -31,6 +32,7 @@ use crate::{
     http::{App, Server, bind},
     model::Model,
     payload::Payload,
+    runtime::{DeadLetters, Handler, Retries, Stop},
     store::{Claim, Store, StreamId},
 };
 
@@ -230,9 +232,22 @@ pub(super) fn app(store: &Arc<Fickle>, settings: config::Http) -> (App, Arc<Toy>
         runtime: tokio::runtime::Handle::current(),
         fatal: tokio::sync::watch::Sender::new(None),
     };
+    let (core, handlers) = (Arc::new(core), Arc::new(vec![handlers]));
+    let handler = Handler {
+        core: core.clone(),
+        handlers: handlers.clone(),
+        retries: Retries {
+            attempts: 1,
+            first: Duration::ZERO,
+            most: Duration::ZERO,
+            patience: Duration::ZERO,
+        },
+        stop: Stop::default(),
+    };
     let app = App {
-        core: Arc::new(core),
-        handlers: Arc::new(vec![handlers]),
+        letters: DeadLetters::new(handler, Arc::new(Broker::new())),
+        core,
+        handlers,
         health: Arc::new(Health::default()),
         settings,
     };

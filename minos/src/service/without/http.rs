@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::{config, context::Core, enroute::Handlers, error::Result, health::Health};
+use crate::{
+    config, context::Core, enroute::Handlers, error::Result, health::Health, runtime::DeadLetters,
+};
 
 /// No door.
 #[derive(Debug)]
@@ -16,6 +18,7 @@ pub(super) async fn open(
     _core: &Arc<Core>,
     _handlers: &Arc<Vec<Handlers>>,
     _health: &Arc<Health>,
+    _letters: &DeadLetters,
     _settings: &config::Http,
 ) -> Result<Door> {
     Ok(Door)

@@ -4,10 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use uuid::Uuid;
 
-use super::{Fixture, toy::*};
+use super::{Fixture, letters::letter, toy::*};
 use crate::store::{
-    Claim, Cursor, DeadLetter, InboxMark, Mark, Position, SagaRow, Store, StoredEvent, StreamId,
-    Timer, UnitOfWork, ViewWrite,
+    Claim, Cursor, DeadLetter, InboxMark, LetterFilter, Mark, Position, SagaRow, Store,
+    StoredEvent, StreamId, Timer, UnitOfWork, ViewWrite,
 };
 
 /// A reader that follows 16 writers sees every event once, and those of a stream in version order.
@@ -265,15 +265,7 @@ fn full_unit(stream: &StreamId, first: crate::store::Guard) -> UnitOfWork {
         key: "k".to_owned(),
         row: Some(json("{\"n\":1}")),
     }];
-    unit.dead_letters = vec![DeadLetter {
-        id: id(),
-        consumer: "toys".to_owned(),
-        key: "k".to_owned(),
-        message: message("k", "{}"),
-        error: "broken".to_owned(),
-        attempts: 1,
-        at: at(4),
-    }];
+    unit.dead_letters = vec![letter("toys", "k")];
     unit
 }
 
@@ -282,6 +274,9 @@ async fn everything(store: &dyn Store, unit: &UnitOfWork) -> String {
     let stream = &unit.writes[0].stream;
     let inbox = unit.inbox.as_ref().unwrap();
     let saga = unit.sagas[0].0.id;
+    let letters = store.dead_letters(&LetterFilter::all(10)).await.unwrap();
+    let shown = |(place, l): (Position, DeadLetter)| (place, l.id, l.history, l.origin, l.bytes);
+    let letters: Vec<_> = letters.into_iter().map(shown).collect();
     format!(
         "{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
         head(store, stream).await.unwrap().guard,
@@ -293,6 +288,6 @@ async fn everything(store: &dyn Store, unit: &UnitOfWork) -> String {
         store.saga_history(saga).await.unwrap(),
         store.due_timers(at(100), 10).await.unwrap().len(),
         store.view("v", "k").await.unwrap(),
-        store.dead_letters(None, 10).await.unwrap().len(),
+        letters,
     )
 }

@@ -1,12 +1,9 @@
-//! Inbox, marks, outbox, cursors, timers, and dead letters.
+//! Inbox, marks, outbox, cursors, and timers.
 
 use super::{Fixture, toy::*};
 use crate::{
     message::{Outcome, Status},
-    store::{
-        Cursor, DeadLetter, Error, Guard, InboxMark, Mark, Position, Result, SagaRow, Timer,
-        UnitOfWork,
-    },
+    store::{Cursor, Error, Guard, InboxMark, Mark, Position, Result, SagaRow, Timer},
 };
 
 /// A message is handled once; who sends it again gets the recorded outcome, and nothing of his unit is written.
@@ -274,71 +271,4 @@ pub async fn due_rows_come_in_order(fixture: &dyn Fixture) {
     ended.sagas = vec![(end, vec![])];
     store.commit(ended).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(at(10)));
-}
-
-fn letter(consumer: &str, key: &str, attempts: u32) -> DeadLetter {
-    DeadLetter {
-        id: id(),
-        consumer: consumer.to_owned(),
-        key: key.to_owned(),
-        message: message(key, "{\"text\":\"ü\"}"),
-        error: "it \"broke\"".to_owned(),
-        attempts,
-        at: at(3),
-    }
-}
-
-/// A parked message stays, in order, until it is taken back once; parked again it keeps its place.
-pub async fn dead_letters_are_parked_and_taken_back(fixture: &dyn Fixture) {
-    let store = fixture.store().await;
-    let letters = [
-        letter("toys", "a", 5),
-        letter("toys", "a", 0),
-        letter("dolls", "a", 1),
-        letter("toys", "b", 2),
-    ];
-    let park = |letters: &[DeadLetter]| UnitOfWork {
-        dead_letters: letters.to_vec(),
-        ..unit()
-    };
-    store.commit(park(&letters[..2])).await.unwrap();
-    store.commit(park(&letters[2..])).await.unwrap();
-    assert_eq!(store.dead_letters(None, 10).await.unwrap(), letters);
-    assert_eq!(store.dead_letters(None, 1).await.unwrap(), letters[..1]);
-    let dolls = store.dead_letters(Some("dolls"), 10).await.unwrap();
-    assert_eq!(dolls, letters[2..3]);
-    assert!(store.is_parked("toys", "a").await.unwrap());
-    assert!(!store.is_parked("dolls", "b").await.unwrap());
-
-    // A replay that fails again.
-    let mut again = unit();
-    again.revived = vec![letters[0].id];
-    again.dead_letters = vec![DeadLetter {
-        attempts: 6,
-        ..letters[0].clone()
-    }];
-    store.commit(again).await.unwrap();
-    let parked = store.dead_letters(Some("toys"), 10).await.unwrap();
-    assert_eq!((parked[0].id, parked[0].attempts), (letters[0].id, 6));
-
-    let take = |n: usize| UnitOfWork {
-        revived: vec![letters[n].id],
-        ..unit()
-    };
-    store.commit(take(0)).await.unwrap();
-    let result = store.commit(take(0)).await;
-    assert!(
-        matches!(
-            result,
-            Err(Error::Moved {
-                what: "dead letter",
-                ..
-            })
-        ),
-        "{result:?}"
-    );
-    assert!(store.is_parked("toys", "a").await.unwrap());
-    store.commit(take(1)).await.unwrap();
-    assert!(!store.is_parked("toys", "a").await.unwrap());
-    assert_eq!(store.dead_letters(None, 10).await.unwrap(), letters[2..]);
 }

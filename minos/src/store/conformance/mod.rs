@@ -29,6 +29,7 @@
 mod claims;
 mod find;
 mod guards;
+mod letters;
 mod log;
 mod messages;
 mod repeat;
@@ -41,7 +42,9 @@ use async_trait::async_trait;
 
 use super::Store;
 
-pub use self::{claims::*, find::*, guards::*, log::*, messages::*, repeat::*, sagas::*};
+pub use self::{
+    claims::*, find::*, guards::*, letters::*, log::*, messages::*, repeat::*, sagas::*,
+};
 
 /// Where a property gets its store; one fixture serves one property.
 #[async_trait]
@@ -90,6 +93,11 @@ macro_rules! __store_properties {
             timers_fire_once
             due_rows_come_in_order
             dead_letters_are_parked_and_taken_back
+            dead_letters_keep_all_that_is_known_of_them
+            dead_letters_are_listed_by_filter_and_page
+            the_first_of_a_parked_key_has_the_lowest_version
+            the_inbox_forgets_what_is_old_for_one_consumer
+            sagas_that_ended_long_ago_are_forgotten
             saga_versions_fence
             sagas_are_listed_with_their_history
             the_log_has_one_order_under_many_writers

@@ -1,9 +1,11 @@
 //! The same unit again, after its outcome was unknown.
 
-use super::{Fixture, toy::*};
+use super::{Fixture, letters::letter, toy::*};
 use crate::{
     message::{Outcome, Status},
-    store::{DeadLetter, Error, InboxMark, Mark, Position, SagaRow, Timer, UnitOfWork, ViewWrite},
+    store::{
+        Error, InboxMark, LetterFilter, Mark, Position, SagaRow, Timer, UnitOfWork, ViewWrite,
+    },
 };
 
 /// Committing the identical unit again is fine and does nothing.
@@ -60,15 +62,7 @@ pub async fn an_identical_unit_without_events_is_accepted_once(fixture: &dyn Fix
         due_at: at(1),
         message: message("t", "{}"),
     };
-    let parked = DeadLetter {
-        id: id(),
-        consumer: "toys".to_owned(),
-        key: "k".to_owned(),
-        message: message("k", "{}"),
-        error: "broken".to_owned(),
-        attempts: 3,
-        at: at(2),
-    };
+    let parked = letter("toys", "k");
     let saga = SagaRow {
         id: id(),
         name: "MoveToys".to_owned(),
@@ -123,7 +117,13 @@ pub async fn an_identical_unit_without_events_is_accepted_once(fixture: &dyn Fix
     }
     assert!(store.outbox(Position::START, 10).await.unwrap().is_empty());
     assert!(store.due_timers(at(100), 10).await.unwrap().is_empty());
-    assert!(store.dead_letters(None, 10).await.unwrap().is_empty());
+    assert!(
+        store
+            .dead_letters(&LetterFilter::all(10))
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(
         store.view("v", "k").await.unwrap(),
         Some(json("{\"is\":\"new\"}"))

@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     clock::micros,
-    store::{Claim, DeadLetter, Guard, StreamId, UnitOfWork, Write, facts::leaves_no_trace},
+    store::{
+        Claim, DeadLetter, Guard, StreamId, UnitOfWork, Write, facts::leaves_no_trace,
+        letter::Details,
+    },
 };
 
 /// The units of one call.
@@ -326,6 +329,13 @@ impl<'a> Batch<'a> {
                 at: micros(letter.at),
                 envelope: envelope(&letter.message)?,
                 payload: letter.message.payload.as_str().as_bytes(),
+                kind: letter.message.kind.as_str(),
+                name: printable(&letter.message.name).into_owned(),
+                topic: printable(&letter.message.topic).into_owned(),
+                version: letter.version().map(number),
+                reason: letter.reason.as_str(),
+                details: serde_json::to_string(&Details::of(letter))?,
+                bytes: letter.bytes.as_deref(),
                 of: PhantomData,
             });
         }

@@ -5,7 +5,7 @@ use sqlx::{Arguments, error::BoxDynError, postgres::PgArguments};
 use uuid::Uuid;
 
 /// How many parameters there are.
-pub(super) const PARAMETERS: usize = 83;
+pub(super) const PARAMETERS: usize = 90;
 
 /// A table kept by its columns.
 pub(super) trait Table {
@@ -145,4 +145,11 @@ table!(Letters, LetterRow {
     at: DateTime<Utc>,
     envelope: String,
     payload: &'a [u8],
+    kind: &'a str,
+    name: String,
+    topic: String,
+    version: Option<i64>,
+    reason: &'a str,
+    details: String,
+    bytes: Option<&'a [u8]>,
 });

@@ -35,6 +35,7 @@ CREATE FUNCTION minos_commit(
     r_u integer[], r_id uuid[], r_again boolean[],
     d_u integer[], d_id uuid[], d_consumer text[], d_key text[], d_brief text[], d_error text[], d_attempts bigint[],
     d_at timestamptz[], d_envelope text[], d_payload bytea[],
+    d_kind text[], d_name text[], d_topic text[], d_version bigint[], d_reason text[], d_details text[], d_bytes bytea[],
     OUT xid bigint,
     -- 0 committed, 1 committed before, 2 duplicate, 3 out of order, 4 conflict, 5 claimed, 6 saga moved, 7 timer moved,
     -- 8 dead letter moved, 9 try again, 10 raised
@@ -441,14 +442,25 @@ BEGIN
             WHERE w.u BETWEEN lo AND hi AND code[w.u] = 0 AND NOT w.again AND t.id = w.id;
         END IF;
         IF cardinality(d_u) > 0 THEN
-            INSERT INTO minos_dead_letters (id, consumer, key, brief, error, attempts, at, envelope, payload)
-            SELECT w.id, w.consumer, w.key, w.brief, w.error, w.attempts, w.at, w.envelope, w.payload
-            FROM unnest(d_u, d_id, d_consumer, d_key, d_brief, d_error, d_attempts, d_at, d_envelope, d_payload)
-                WITH ORDINALITY w(u, id, consumer, key, brief, error, attempts, at, envelope, payload, place)
+            INSERT INTO minos_dead_letters (
+                id, consumer, key, brief, error, attempts, at, envelope, payload,
+                kind, name, topic, version, reason, details, bytes
+            )
+            SELECT w.id, w.consumer, w.key, w.brief, w.error, w.attempts, w.at, w.envelope, w.payload,
+                w.kind, w.name, w.topic, w.version, w.reason, w.details, w.bytes
+            FROM unnest(
+                d_u, d_id, d_consumer, d_key, d_brief, d_error, d_attempts, d_at, d_envelope, d_payload,
+                d_kind, d_name, d_topic, d_version, d_reason, d_details, d_bytes
+            ) WITH ORDINALITY w(
+                u, id, consumer, key, brief, error, attempts, at, envelope, payload,
+                kind, name, topic, version, reason, details, bytes, place
+            )
             WHERE w.u BETWEEN lo AND hi AND code[w.u] = 0 ORDER BY w.place
             ON CONFLICT (id) DO UPDATE SET consumer = excluded.consumer, key = excluded.key, brief = excluded.brief,
                 error = excluded.error, attempts = excluded.attempts, at = excluded.at,
-                envelope = excluded.envelope, payload = excluded.payload;
+                envelope = excluded.envelope, payload = excluded.payload, kind = excluded.kind,
+                name = excluded.name, topic = excluded.topic, version = excluded.version,
+                reason = excluded.reason, details = excluded.details, bytes = excluded.bytes;
         END IF;
 
         lo := hi + 1;

@@ -23,6 +23,7 @@ mod fault;
 mod find;
 mod health;
 mod keys;
+mod letters;
 mod loads;
 mod names;
 mod pool;
@@ -37,7 +38,7 @@ mod tokens;
 mod user;
 mod wake;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -51,8 +52,8 @@ use self::{
     queue::Job,
 };
 use super::{
-    Cursor, DeadLetter, Error, Find, Guard, Head, Position, Result, SagaFilter, SagaRow,
-    SqlTransaction, StoredEvent, StreamId, Timer, UnitOfWork,
+    Cursor, DeadLetter, Error, Find, Guard, Head, LetterFilter, Old, Position, Result, SagaFilter,
+    SagaRow, SqlTransaction, StoredEvent, StreamId, Timer, UnitOfWork,
 };
 use crate::{
     message::{Message, Outcome},
@@ -312,12 +313,24 @@ impl super::Store for Store {
         read::next_due(&self.shared).await
     }
 
-    async fn dead_letters(&self, consumer: Option<&str>, limit: u32) -> Result<Vec<DeadLetter>> {
-        read::dead_letters(&self.shared.pool, consumer, limit).await
+    async fn dead_letters(&self, filter: &LetterFilter) -> Result<Vec<(Position, DeadLetter)>> {
+        letters::list(&self.shared.pool, filter).await
     }
 
-    async fn is_parked(&self, consumer: &str, key: &str) -> Result<bool> {
-        read::is_parked(&self.shared.pool, consumer, key).await
+    async fn dead_letter(&self, id: Uuid) -> Result<Option<DeadLetter>> {
+        letters::one(&self.shared.pool, id).await
+    }
+
+    async fn count_dead_letters(&self, filter: &LetterFilter) -> Result<BTreeMap<String, u64>> {
+        letters::counts(&self.shared.pool, filter).await
+    }
+
+    async fn first_parked(&self, consumer: &str, key: &str) -> Result<Option<DeadLetter>> {
+        letters::first(&self.shared.pool, consumer, key).await
+    }
+
+    async fn purge(&self, old: &Old, before: DateTime<Utc>, limit: u32) -> Result<u64> {
+        letters::purge(&self.shared.pool, old, before, limit).await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

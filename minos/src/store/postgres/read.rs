@@ -21,8 +21,8 @@ use crate::{
     message::{Message, Outcome},
     payload::Payload,
     store::{
-        Cursor, DeadLetter, Error, Find, Guard, Head, Position, Result, SagaFilter, SagaRow,
-        StoredEvent, StreamId, Timer,
+        Cursor, Error, Find, Guard, Head, Position, Result, SagaFilter, SagaRow, StoredEvent,
+        StreamId, Timer,
     },
 };
 
@@ -38,8 +38,9 @@ macro_rules! fetch {
         }).await?
     }};
 }
+pub(super) use fetch;
 
-type Connections = Arc<Pool>;
+pub(super) type Connections = Arc<Pool>;
 
 fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
@@ -539,46 +540,4 @@ impl NextDue {
         let (due, at, asked) = (*known)?;
         (at == moves && asked.elapsed() < Self::MOMENT).then_some(due)
     }
-}
-
-pub(super) async fn dead_letters(
-    pool: &Connections,
-    consumer: Option<&str>,
-    limit: u32,
-) -> Result<Vec<DeadLetter>> {
-    let rows = fetch!(
-        pool,
-        "dead letters",
-        "SELECT id, consumer, key, error, attempts, at, envelope, payload FROM minos_dead_letters \
-         WHERE $1::text IS NULL OR consumer = $1 ORDER BY place LIMIT $2",
-        consumer.map(printable).as_deref(),
-        i64::from(limit),
-    );
-    let letter = |row: &PgRow| {
-        let payload: &[u8] = rows::get(row, 7)?;
-        let payload = std::str::from_utf8(payload)
-            .map_err(|e| Error::Corrupt(format!("a dead letter is no text: {e}")))?;
-        Ok(DeadLetter {
-            id: rows::get(row, 0)?,
-            consumer: rows::get(row, 1)?,
-            key: rows::get(row, 2)?,
-            error: rows::get(row, 3)?,
-            attempts: u32::try_from(rows::count(row, 4)?).unwrap_or(u32::MAX),
-            at: rows::time(row, 5)?,
-            message: rows::message(row, 6, Payload::from_text(payload))?,
-        })
-    };
-    rows.iter().map(letter).collect()
-}
-
-pub(super) async fn is_parked(pool: &Connections, consumer: &str, key: &str) -> Result<bool> {
-    let key = printable(key);
-    let rows = fetch!(
-        pool,
-        "is parked",
-        "SELECT 1 FROM minos_dead_letters WHERE consumer = $1 AND brief = $2 LIMIT 1",
-        &*printable(consumer),
-        &*brief(&key),
-    );
-    Ok(!rows.is_empty())
 }

@@ -8,10 +8,13 @@ use super::{fault, names::Schema};
 use crate::store::{Error, Result};
 
 /// One text per version. What stands here was applied somewhere: append, never edit.
-const MIGRATIONS: [&str; 1] = [concat!(
+///
+/// The last one makes the function that commits, so that there is one text of it: whoever changes its parameters
+/// moves it, behind `DROP FUNCTION`, to a new last one.
+const MIGRATIONS: [&str; 2] = [
     include_str!("schema.sql"),
-    include_str!("commit.sql")
-)];
+    concat!(include_str!("letters.sql"), include_str!("commit.sql")),
+];
 
 /// How long to wait for another instance that migrates.
 const PATIENCE: Duration = Duration::from_secs(120);

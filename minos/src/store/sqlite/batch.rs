@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{SqliteConnection, sqlite::SqliteRow};
 
 use super::{
-    changes::{self, Changes},
+    changes::{self, Changes, Forget},
     fault,
     known::{Known, Mentioned},
     rows,
@@ -23,6 +23,8 @@ pub(super) enum Work {
     Take(String),
     /// Move a cursor.
     Move(String, Cursor, Position),
+    /// Forget these rows.
+    Forget(Forget),
     /// Show that it could write.
     Probe,
 }
@@ -162,6 +164,11 @@ impl Known {
                     changes.cursors.insert(name, *cursor);
                 }
                 Ok(Answer::Moved(holds))
+            }
+            Work::Forget(forget) => {
+                changes.forget.inbox.extend_from_slice(&forget.inbox);
+                changes.forget.sagas.extend_from_slice(&forget.sagas);
+                Ok(Answer::Done)
             }
             Work::Probe => Ok(Answer::Done),
         }

@@ -14,6 +14,7 @@ use crate::{
     store::{
         Cursor, DeadLetter, NewEvent, Timer, UnitOfWork, Write,
         facts::{ClaimKey, leaves_no_trace},
+        letter::Details,
     },
 };
 
@@ -29,6 +30,7 @@ pub(super) struct Changes<'a> {
     dead_letters: Vec<&'a DeadLetter>,
     pub(super) cursors: HashMap<&'a str, Cursor>,
     pub(super) trim: Option<i64>,
+    pub(super) forget: Forget,
 }
 
 impl<'a> Changes<'a> {
@@ -63,7 +65,11 @@ impl<'a> Changes<'a> {
 
     /// Whether there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
-        self.units.iter().all(|u| u.is_empty()) && self.cursors.is_empty() && self.trim.is_none()
+        self.units.iter().all(|u| u.is_empty())
+            && self.cursors.is_empty()
+            && self.trim.is_none()
+            && self.forget.inbox.is_empty()
+            && self.forget.sagas.is_empty()
     }
 
     fn writes(&self) -> impl Iterator<Item = (&'a UnitOfWork, &'a Write)> {
@@ -82,6 +88,7 @@ pub(super) fn script(changes: &Changes<'_>, s: &mut Script<()>) {
     views(changes, s);
     claims(changes, s);
     dead_letters(changes, s);
+    forget(changes, s);
 }
 
 /// The rows that fill up a `VALUES` have no first column.
@@ -350,18 +357,54 @@ fn dead_letters(changes: &Changes<'_>, s: &mut Script<()>) {
     });
     s.rows(
         (),
-        "INSERT INTO minos_dead_letters (id, consumer, key, error, attempts, at, envelope, payload) SELECT * FROM ",
-        8,
+        "INSERT INTO minos_dead_letters (id, consumer, key, error, attempts, at, envelope, payload, version, reason, details, bytes) SELECT * FROM ",
+        12,
         " WHERE column1 IS NOT NULL ON CONFLICT (id) DO UPDATE SET \
          consumer = excluded.consumer, key = excluded.key, error = excluded.error, \
          attempts = excluded.attempts, at = excluded.at, envelope = excluded.envelope, \
-         payload = excluded.payload",
+         payload = excluded.payload, version = excluded.version, reason = excluded.reason, \
+         details = excluded.details, bytes = excluded.bytes",
         &changes.dead_letters,
         |s, letter| {
             s.id(letter.id).text(&letter.consumer).text(&letter.key);
             s.text(&letter.error).bind(i64::from(letter.attempts));
             s.bind(letter.at.timestamp_micros());
             bind_message(s, &letter.message);
+            match letter.version() {
+                Some(version) => s.number(version),
+                None => s.bind(None::<i64>),
+            };
+            s.text(letter.reason.as_str());
+            bind_serialized(s, &Details::of(letter));
+            s.bind(letter.bytes.clone());
         },
     );
+}
+
+/// Deletes what is forgotten.
+fn forget(changes: &Changes<'_>, s: &mut Script<()>) {
+    let delete = "DELETE FROM minos_inbox WHERE (consumer, message) IN ";
+    s.rows(
+        (),
+        delete,
+        2,
+        "",
+        &changes.forget.inbox,
+        |s, (consumer, message)| {
+            s.text(consumer).id(*message);
+        },
+    );
+    for table in ["minos_saga_history WHERE saga", "minos_sagas WHERE id"] {
+        let delete = format!("DELETE FROM {table} IN ");
+        s.rows((), &delete, 1, "", &changes.forget.sagas, |s, id| {
+            s.id(*id);
+        });
+    }
+}
+
+/// The keys of rows that are old.
+#[derive(Debug, Default)]
+pub(super) struct Forget {
+    pub(super) inbox: Vec<(String, Uuid)>,
+    pub(super) sagas: Vec<Uuid>,
 }

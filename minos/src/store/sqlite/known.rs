@@ -55,7 +55,7 @@ impl<'a> Mentioned<'a> {
             match work {
                 Work::Unit(unit) => all.unit(unit),
                 Work::Take(name) | Work::Move(name, ..) => all.cursors.push(name),
-                Work::Trim(_) => {}
+                Work::Trim(_) | Work::Forget(_) => {}
                 Work::Probe => all.probe = true,
             }
         }

@@ -12,6 +12,7 @@ mod fault;
 mod file;
 mod find;
 mod known;
+mod letters;
 mod read;
 mod rows;
 mod schema;
@@ -22,7 +23,7 @@ mod tokens;
 mod user;
 mod writer;
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -37,8 +38,8 @@ use self::{
     writer::{Command, Job, PROBE, Writer},
 };
 use super::{
-    Cursor, DeadLetter, Error, Find, Guard, Head, Position, Result, SagaFilter, SagaRow,
-    SqlTransaction, StoredEvent, StreamId, Timer, UnitOfWork,
+    Cursor, DeadLetter, Error, Find, Guard, Head, LetterFilter, Old, Position, Result, SagaFilter,
+    SagaRow, SqlTransaction, StoredEvent, StreamId, Timer, UnitOfWork,
 };
 use crate::{
     message::{Message, Outcome},
@@ -243,12 +244,29 @@ impl super::Store for Store {
         read::next_due(&self.readers).await
     }
 
-    async fn dead_letters(&self, consumer: Option<&str>, limit: u32) -> Result<Vec<DeadLetter>> {
-        read::dead_letters(&self.readers, consumer, limit).await
+    async fn dead_letters(&self, filter: &LetterFilter) -> Result<Vec<(Position, DeadLetter)>> {
+        letters::list(&self.readers, filter).await
     }
 
-    async fn is_parked(&self, consumer: &str, key: &str) -> Result<bool> {
-        read::is_parked(&self.readers, consumer, key).await
+    async fn dead_letter(&self, id: Uuid) -> Result<Option<DeadLetter>> {
+        letters::one(&self.readers, id).await
+    }
+
+    async fn count_dead_letters(&self, filter: &LetterFilter) -> Result<BTreeMap<String, u64>> {
+        letters::counts(&self.readers, filter).await
+    }
+
+    async fn first_parked(&self, consumer: &str, key: &str) -> Result<Option<DeadLetter>> {
+        letters::first(&self.readers, consumer, key).await
+    }
+
+    async fn purge(&self, old: &Old, before: DateTime<Utc>, limit: u32) -> Result<u64> {
+        let forget = letters::old(&self.readers, old, before, limit).await?;
+        let gone = forget.inbox.len() + forget.sagas.len();
+        if gone > 0 {
+            self.submit(Work::Forget(forget)).await?;
+        }
+        Ok(u64::try_from(gone).unwrap_or(u64::MAX))
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

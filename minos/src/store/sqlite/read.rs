@@ -12,8 +12,8 @@ use crate::{
     message::{Message, Outcome},
     payload::Payload,
     store::{
-        Cursor, DeadLetter, Error, Find, Guard, Head, Position, Result, SagaFilter, SagaRow,
-        StoredEvent, StreamId, Timer,
+        Cursor, Error, Find, Guard, Head, Position, Result, SagaFilter, SagaRow, StoredEvent,
+        StreamId, Timer,
     },
 };
 
@@ -23,12 +23,13 @@ macro_rules! fetch {
         sqlx::query($sql)$(.bind($bind))*.fetch_all($pool).await.map_err(fault::explain)?
     };
 }
+pub(super) use fetch;
 
-fn bytes(id: Uuid) -> Vec<u8> {
+pub(super) fn bytes(id: Uuid) -> Vec<u8> {
     id.as_bytes().to_vec()
 }
 
-fn at(row: i64) -> Position {
+pub(super) fn at(row: i64) -> Position {
     Position {
         row,
         ..Position::START
@@ -334,41 +335,4 @@ pub(super) async fn next_due(pool: &SqlitePool) -> Result<Option<DateTime<Utc>>>
         next = [next, due].into_iter().flatten().min();
     }
     Ok(next)
-}
-
-pub(super) async fn dead_letters(
-    pool: &SqlitePool,
-    consumer: Option<&str>,
-    limit: u32,
-) -> Result<Vec<DeadLetter>> {
-    let rows = fetch!(
-        pool,
-        "SELECT id, consumer, key, error, attempts, at, envelope, payload FROM minos_dead_letters \
-         WHERE ?1 IS NULL OR consumer = ?1 ORDER BY place LIMIT ?2",
-        consumer,
-        limit,
-    );
-    let letter = |row: &SqliteRow| {
-        let attempts = rows::count(row, 4)?;
-        Ok(DeadLetter {
-            id: rows::id(row, 0)?,
-            consumer: rows::get(row, 1)?,
-            key: rows::get(row, 2)?,
-            error: rows::get(row, 3)?,
-            attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
-            at: rows::time(row, 5)?,
-            message: rows::message(row, 6)?,
-        })
-    };
-    rows.iter().map(letter).collect()
-}
-
-pub(super) async fn is_parked(pool: &SqlitePool, consumer: &str, key: &str) -> Result<bool> {
-    let rows = fetch!(
-        pool,
-        "SELECT 1 FROM minos_dead_letters WHERE consumer = ? AND key = ? LIMIT 1",
-        consumer,
-        key,
-    );
-    Ok(!rows.is_empty())
 }

@@ -6,7 +6,8 @@ use super::fault;
 use crate::store::{Error, Result};
 
 /// One text per version. What stands here was applied somewhere: append, never edit.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE minos_heads (
     aggregate TEXT NOT NULL,
     id BLOB NOT NULL,
@@ -130,7 +131,19 @@ CREATE TABLE minos_units (
     at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX minos_units_at ON minos_units (at);
-"];
+",
+    "
+ALTER TABLE minos_dead_letters ADD COLUMN version INTEGER;
+ALTER TABLE minos_dead_letters ADD COLUMN reason TEXT NOT NULL DEFAULT 'failed';
+ALTER TABLE minos_dead_letters ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE minos_dead_letters ADD COLUMN bytes BLOB;
+UPDATE minos_dead_letters SET version = json_extract(envelope, '$.headers.version'),
+    reason = CASE WHEN attempts = 0 THEN 'behind' ELSE 'failed' END;
+UPDATE minos_dead_letters SET key = json_extract(envelope, '$.topic') || '/' || key WHERE version IS NOT NULL;
+DROP INDEX minos_dead_letters_key;
+CREATE INDEX minos_dead_letters_key ON minos_dead_letters (consumer, key, version, place);
+",
+];
 
 /// Brings the tables to this version. Several processes may do so at once: the first one works, the others find
 /// its work done.

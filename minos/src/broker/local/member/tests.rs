@@ -61,6 +61,7 @@ impl Fixture {
                 message: Err(Undecodable {
                     text: String::new(),
                     reason: String::new(),
+                    bytes: Vec::new(),
                 }),
             }));
         }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     payload::Payload,
     store::{
-        Claim, DeadLetter, Error, Result, Store as _, UnitOfWork, ViewWrite,
+        Claim, DeadLetter, Error, LetterFilter, Reason, Result, Store as _, UnitOfWork, ViewWrite,
         postgres::{Options, Store},
     },
 };
@@ -168,14 +168,19 @@ async fn a_nul_fails_alone_and_can_be_parked() {
         consumer: "toys".to_owned(),
         key: "a\0b".to_owned(),
         message: parked.clone(),
+        reason: Reason::Undecodable,
         error: "\0".to_owned(),
         attempts: 1,
         at: super::at(),
+        origin: None,
+        history: Vec::new(),
+        bytes: Some(vec![0]),
     }];
     store.commit(unit).await.unwrap();
-    assert!(store.is_parked("toys", "a\0b").await.unwrap());
-    let letters = store.dead_letters(None, 10).await.unwrap();
-    assert_eq!(letters[0].message, parked);
+    let first = store.first_parked("toys", "a\0b").await.unwrap();
+    let letters = store.dead_letters(&LetterFilter::all(10)).await.unwrap();
+    assert_eq!(first.as_ref(), Some(&letters[0].1));
+    assert_eq!(letters[0].1.message, parked);
 }
 
 /// Duplicates that race: each message is handled once, the others are told.

@@ -1,0 +1,95 @@
+//! What is too old to be known is parked, and what waits for nothing goes on.
+
+use chrono::TimeDelta;
+
+use super::*;
+use crate::{
+    broker::memory::Broker,
+    health::Health,
+    runtime::{DeadLetters, Decision, Keeper, Stop},
+    store::{Reason, UnitOfWork},
+};
+
+impl Bench {
+    fn keeper(&self, retention: Duration) -> Keeper {
+        Keeper {
+            handler: self.handler.clone(),
+            health: Arc::new(Health::default()),
+            name: "keeper".to_owned(),
+            retention,
+        }
+    }
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn old(message: Message) -> Message {
+    Message {
+        at: SystemClock.now() - TimeDelta::days(20),
+        ..message
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_is_older_than_what_is_remembered_is_parked_and_never_run() {
+    let bench = bench(&[COMMAND], Role::Command, Recorder::default());
+    // Until something was forgotten, all is known.
+    let known = old(command(message::Kind::Command, SystemClock.new_uuid()));
+    bench.request(&known).await;
+    assert_eq!(bench.calls().len(), 1);
+    bench.keeper(DAY * 14).forget().await.unwrap();
+    let late = old(command(message::Kind::Command, SystemClock.new_uuid()));
+    for _ in 0..2 {
+        bench.request(&late).await;
+        bench.request(&known).await;
+    }
+    bench
+        .request(&command(message::Kind::Command, SystemClock.new_uuid()))
+        .await;
+    assert_eq!(bench.calls().len(), 2);
+    let letters = bench.letters("s").await;
+    assert_eq!((letters.len(), letters[0].reason), (1, Reason::Expired));
+    // Nobody knows how it ended, so nobody is told; by force it runs, and its sender is.
+    assert_eq!(letters[0].message, late);
+    let dead = DeadLetters::new(bench.handler.clone(), Arc::new(Broker::new()));
+    let by_force = Decision::by("alice").because("it did not run").by_force();
+    dead.replay(letters[0].id, &by_force).await.unwrap();
+    assert_eq!(bench.calls().len(), 3);
+    let told = (Status::Done, Some(late.command_id()));
+    assert_eq!(bench.replies().await.last(), Some(&told));
+}
+
+#[tokio::test]
+async fn a_loose_event_that_is_older_than_what_is_remembered_is_parked_for_its_handler() {
+    let bench = bench(&[UPDATED], Role::Command, Recorder::default());
+    bench.keeper(DAY * 14).forget().await.unwrap();
+    let mut message = old(event(1, 2));
+    message.headers = Headers::default();
+    for _ in 0..2 {
+        bench.event(&message).await;
+    }
+    assert_eq!(bench.calls(), Vec::<String>::new());
+    let letters = bench.letters("Block.first").await;
+    assert_eq!((letters.len(), letters[0].reason), (1, Reason::Expired));
+    // Events of aggregates have marks, which are never forgotten.
+    bench.event(&old(event(1, 2))).await;
+    assert_eq!(bench.calls(), v(&[2]));
+}
+
+#[tokio::test]
+async fn what_queues_behind_nothing_goes_on() {
+    let recorder = Recorder::default();
+    recorder.poison.lock().unwrap().extend(v(&[2]));
+    let bench = bench(&[UPDATED], Role::Command, recorder);
+    for n in 2..=4 {
+        bench.event(&event(1, n)).await;
+    }
+    // Somebody took the first one away, and died before the others.
+    let first = bench.letters("Block.first").await[0].id;
+    let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
+    unit.revived.push(first);
+    bench.store.commit(unit).await.unwrap();
+    bench.keeper(DAY).sweep(&Stop::default()).await.unwrap();
+    assert_eq!(bench.calls(), v(&[3, 4]));
+    assert_eq!(bench.parked().await, Vec::<String>::new());
+}
