@@ -82,6 +82,15 @@ impl<'de> serde::Deserialize<'de> for Payload {
 
 /// Decodes JSON text; what does not fit is named by its JSON pointer (RFC 6901).
 pub(crate) fn decode<T: DeserializeOwned>(text: &str) -> Result<T> {
+    // Keeping the path costs as much as decoding; nearly all that comes fits.
+    match serde_json::from_str(text) {
+        Ok(value) => Ok(value),
+        Err(_) => locate(text),
+    }
+}
+
+/// Decodes again what did not fit, with an eye on the place.
+fn locate<T: DeserializeOwned>(text: &str) -> Result<T> {
     let mut de = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut de).map_err(|e| {
         let at = pointer(e.path());

@@ -1,12 +1,14 @@
 //! Minos beside the floor and its peers on one PostgreSQL, in one run: operations per second, and ratios to the floor.
 //!
 //! `MINOS_TEST_POSTGRES` names the server (`scripts/services env`), the arguments what to run: `write`, `load`,
-//! `live`, `relay`; all of it without any. Each subject gets a database of its own. An event is about 200 bytes.
+//! `live`, `relay`; all of it without any; `alone` leaves out the others, for a profile. Each subject gets a database of its own. An event is about 200 bytes.
 
 mod cqrs;
 mod floor;
+mod live;
 mod ours;
 mod peer;
+mod relay;
 mod rows;
 
 use std::{
@@ -210,18 +212,29 @@ async fn main() -> Result<()> {
     let server = std::env::var("MINOS_TEST_POSTGRES")
         .map_err(|_| "MINOS_TEST_POSTGRES is not set: eval \"$(scripts/services env)\"")?;
     if on("write") || on("load") {
-        let subjects: Vec<Arc<dyn Subject>> = vec![
+        let mut subjects: Vec<Arc<dyn Subject>> = vec![
             Arc::new(floor::Floor::open(&server).await?),
             Arc::new(ours::Ours::open(&server).await?),
             Arc::new(cqrs::CqrsEs::open(&server).await?),
             Arc::new(peer::Esrs::open(&server).await?),
         ];
+        if wanted.iter().any(|w| w == "alone") {
+            subjects.retain(|s| s.name() == "minos");
+        }
         if on("write") {
             writes(&subjects).await?;
         }
         if on("load") {
             loads(&subjects).await?;
         }
+    }
+    if on("live") {
+        live::live(&server).await?;
+    }
+    if on("relay") {
+        let kafka = std::env::var("MINOS_TEST_KAFKA")
+            .map_err(|_| "MINOS_TEST_KAFKA is not set: eval \"$(scripts/services env)\"")?;
+        relay::relay(&server, &kafka).await?;
     }
     Ok(())
 }

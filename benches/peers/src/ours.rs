@@ -21,6 +21,19 @@ pub struct Account {
     pub note: String,
 }
 
+/// A service needs a handler; the units of the bench are its own.
+#[derive(Debug, Default)]
+pub struct Accounts;
+
+#[command_service]
+impl Accounts {
+    #[enroute::rest::command("/accounts", "POST")]
+    async fn open(&self, cx: &Context) -> Result<()> {
+        let note = note();
+        Account::create(cx, Account { balance: 0, note }).map(drop)
+    }
+}
+
 pub(crate) struct Ours {
     running: Running,
     store: Arc<dyn Store>,
