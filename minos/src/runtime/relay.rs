@@ -29,6 +29,9 @@ const LAZINESS: Duration = Duration::from_millis(100);
 /// How long another instance's cursor may stand still, while something waits, before it is taken over.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// The cursor of what is sent.
+pub(super) const OUTBOX: &str = "relay:outbox";
+
 /// Publishes one service's events and outgoing messages.
 #[derive(Debug, Clone)]
 pub(crate) struct Relay {
@@ -48,7 +51,7 @@ impl Source {
     fn cursor(self) -> &'static str {
         match self {
             Source::Events => "relay:events",
-            Source::Outbox => "relay:outbox",
+            Source::Outbox => OUTBOX,
         }
     }
 }
