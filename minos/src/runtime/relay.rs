@@ -3,7 +3,11 @@
 //! The relay reads with a cursor in batches, awaits the whole batch, then moves the cursor by compare-and-set with
 //! a fence. Whatever goes wrong, it starts again from the stored cursor; consumers know duplicates.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use tokio::{sync::watch, time::Instant};
 use tracing::{error, warn};
@@ -31,6 +35,13 @@ const POLL: Duration = Duration::from_millis(200);
 const LAZINESS: Duration = Duration::from_millis(100);
 /// How long another instance's cursor may stand still, while something waits, before it is taken over.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Each time more, so that two that are both slow do not take it from each other, and publish everything twice.
+const MOST_PATIENCE: Duration = Duration::from_secs(8);
+/// Who took it this long ago has no rival.
+const CALM: Duration = Duration::from_secs(10);
+
+/// The cursor of what is sent.
+pub(super) const OUTBOX: &str = "relay:outbox";
 
 /// Publishes one service's events and outgoing messages.
 #[derive(Debug, Clone)]
@@ -39,6 +50,17 @@ pub(crate) struct Relay {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) health: Arc<Health>,
     pub(crate) name: String,
+    /// What this process took before, for a run after one that failed.
+    pub(crate) taken: Arc<Mutex<BTreeMap<&'static str, Taken>>>,
+}
+
+/// How a cursor was taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taken {
+    fence: i64,
+    at: Instant,
+    /// How long a rival may stand still from now on.
+    patience: Duration,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +73,7 @@ impl Source {
     fn cursor(self) -> &'static str {
         match self {
             Source::Events => "relay:events",
-            Source::Outbox => "relay:outbox",
+            Source::Outbox => OUTBOX,
         }
     }
 }
@@ -73,8 +95,8 @@ impl Relay {
     pub(crate) async fn run(self, stop: Stop) -> Result<()> {
         let mut changes = self.core.store.changes();
         let mut topics = BTreeSet::new();
-        let mut outbox = self.take(Source::Outbox).await?;
-        let mut events = self.take(Source::Events).await?;
+        let mut outbox = self.begin(Source::Outbox).await?;
+        let mut events = self.begin(Source::Events).await?;
         self.health.up(&self.name);
         loop {
             // What is there when the stop comes is still published: the loop ends only when nothing is left.
@@ -100,8 +122,35 @@ impl Relay {
         }
     }
 
-    async fn take(&self, source: Source) -> Result<Tail> {
+    /// Goes on where this process was. What another instance took over meanwhile is left to it: each would publish
+    /// again what the other one did.
+    async fn begin(&self, source: Source) -> Result<Tail> {
+        let Some(taken) = self.taken(source) else {
+            return self.take(source, PATIENCE).await;
+        };
+        let stored = self.core.store.cursor(source.cursor()).await?;
+        let foreign = (stored.fence != taken.fence).then(|| (stored, Instant::now()));
+        Ok(Tail {
+            source,
+            cursor: Cursor {
+                fence: taken.fence,
+                ..stored
+            },
+            sent: stored.position,
+            moved_at: Instant::now(),
+            foreign,
+        })
+    }
+
+    async fn take(&self, source: Source, patience: Duration) -> Result<Tail> {
         let cursor = self.core.store.take_cursor(source.cursor()).await?;
+        let taken = Taken {
+            fence: cursor.fence,
+            at: Instant::now(),
+            patience,
+        };
+        let mut all = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(source.cursor(), taken);
         Ok(Tail {
             source,
             cursor,
@@ -109,6 +158,19 @@ impl Relay {
             moved_at: Instant::now(),
             foreign: None,
         })
+    }
+
+    fn taken(&self, source: Source) -> Option<Taken> {
+        let all = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(source.cursor()).copied()
+    }
+
+    /// How long another instance may stand still now.
+    fn patience(&self, source: Source) -> Duration {
+        match self.taken(source) {
+            Some(taken) if taken.at.elapsed() < CALM + taken.patience => taken.patience,
+            _ => PATIENCE,
+        }
     }
 
     /// Publishes the next batch; `false` if there is none, or if another instance does it.
@@ -164,12 +226,15 @@ impl Relay {
         tail.sent = stored.position;
         match tail.foreign {
             Some((seen, since)) if seen == stored => {
-                if since.elapsed() >= PATIENCE {
+                let patience = self.patience(tail.source);
+                if since.elapsed() >= patience {
                     warn!(
                         cursor = tail.source.cursor(),
                         "another instance stands still; taking over"
                     );
-                    *tail = self.take(tail.source).await?;
+                    *tail = self
+                        .take(tail.source, (patience * 2).min(MOST_PATIENCE))
+                        .await?;
                 }
             }
             _ => tail.foreign = Some((stored, Instant::now())),

@@ -6,7 +6,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::task::{self, JoinSet};
+use chrono::{DateTime, Utc};
+use tokio::{
+    task::{self, JoinSet},
+    time::Instant,
+};
 use tracing::{error, warn};
 use uuid::Uuid;
 
@@ -15,7 +19,7 @@ use super::{
     event::parked_once,
     handle::{Handler, Incoming},
     park::Tries,
-    relay::wait,
+    relay::{OUTBOX, wait},
 };
 use crate::{
     clock::Clock,
@@ -41,6 +45,9 @@ const BATCH: u32 = 64;
 /// The longest pause between two looks: another process may have written.
 const POLL: Duration = Duration::from_millis(500);
 
+/// How old what is known of the relay may be when a saga is due.
+const FRESH: Duration = Duration::from_millis(100);
+
 /// How long a saga that this service does not know is left to others before it is stuck.
 const ORPHANED: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 
@@ -59,6 +66,7 @@ impl Due {
         let mut changes = store.changes();
         let mut running: JoinSet<Result<()>> = JoinSet::new();
         let mut busy: HashMap<task::Id, Uuid> = HashMap::new();
+        let mut unsent: Option<(Instant, Option<DateTime<Utc>>)> = None;
         self.health.up(&self.name);
         while !stop.stopped() {
             changes.mark_unchanged();
@@ -66,10 +74,15 @@ impl Due {
             let mut fired = false;
             if store.next_due().await?.is_some_and(|at| at <= now) {
                 fired = self.fire_timers().await?;
-                for row in store.due_sagas(now, BATCH).await? {
+                let due = store.due_sagas(now, BATCH).await?;
+                if !due.is_empty() && unsent.is_none_or(|(at, _)| at.elapsed() > FRESH) {
+                    unsent = Some((Instant::now(), self.unsent().await?));
+                }
+                let oldest = unsent.and_then(|(_, oldest)| oldest);
+                for row in due {
                     if busy.len() < self.concurrency && busy.values().all(|id| *id != row.id) {
                         let (core, id) = (self.core.clone(), row.id);
-                        let task = running.spawn(async move { drive(&core, row).await });
+                        let task = running.spawn(async move { drive(&core, row, oldest).await });
                         busy.insert(task.id(), id);
                     }
                 }
@@ -104,6 +117,14 @@ impl Due {
         Ok(until.unwrap_or(POLL).clamp(least, POLL))
     }
 
+    /// Of when the oldest message is that has not left yet.
+    async fn unsent(&self) -> Result<Option<DateTime<Utc>>> {
+        let store = &self.core.store;
+        let left = store.cursor(OUTBOX).await?;
+        let oldest = store.outbox(left.position, 1).await?;
+        Ok(oldest.first().map(|(_, message)| message.at))
+    }
+
     /// Sends what timers are due; `true` if there were any.
     async fn fire_timers(&self) -> Result<bool> {
         let timers = self
@@ -131,7 +152,7 @@ impl Due {
 }
 
 /// Moves one saga that is due: its local step, or what the time means for it.
-async fn drive(core: &Arc<Core>, row: SagaRow) -> Result<()> {
+async fn drive(core: &Arc<Core>, row: SagaRow, unsent: Option<DateTime<Utc>>) -> Result<()> {
     let Some(flow) = core.sagas.get(row.name.as_str()) else {
         // During a rolling deploy an instance that knows it may be there already.
         if row
@@ -153,7 +174,7 @@ async fn drive(core: &Arc<Core>, row: SagaRow) -> Result<()> {
     if let Some((step, undo)) = machine::local_step(&**flow, &run, core.clock.now()) {
         return local(core, &**flow, row, run, (step, undo)).await;
     }
-    let moved = machine::due(&**flow, row, &env(core, None))?;
+    let moved = machine::due(&**flow, row, unsent, &env(core, None))?;
     settle(commit(core, moved, None).await)
 }
 

@@ -112,6 +112,12 @@ pub(crate) struct Execution {
     /// Whether it may have changed something at the participant.
     pub(crate) changes: bool,
     pub(crate) since: DateTime<Utc>,
+    /// When its latest message was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sent_at: Option<DateTime<Utc>>,
+    /// When it was looked at last, that message had not left yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) held: bool,
 }
 
 /// The body of a saga's row.

@@ -151,6 +151,7 @@ async fn one(
         broker: broker.clone(),
         health: health.clone(),
         name: "relay".to_owned(),
+        taken: Arc::default(),
     };
     relay.spawn("relay", move |stop| task.clone().run(stop));
 

@@ -186,6 +186,7 @@ async fn a_message_that_is_too_large_is_parked_every_time_it_is_sent() {
         broker: broker.clone(),
         health: Arc::new(Health::default()),
         name: "relay".to_owned(),
+        taken: Arc::default(),
     };
     let stop = crate::runtime::Stop::default();
     let running = tokio::spawn(relay.run(stop.clone()));

@@ -42,6 +42,11 @@ impl Machine<'_> {
         };
         match self.flow.request(index, false, &self.run.state) {
             Ok(outgoing) => {
+                self.run.execution = Some(Execution {
+                    sent_at: Some(self.env.now),
+                    held: false,
+                    ..execution.clone()
+                });
                 self.message(
                     message::Kind::Void,
                     outgoing.name,

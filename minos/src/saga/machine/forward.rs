@@ -1,5 +1,7 @@
 //! Forward: steps begin, are tried again, and are done.
 
+use chrono::{DateTime, Utc};
+
 use super::{Machine, PERSISTENCE, TIMEOUT, plain, trouble};
 use crate::{
     message::{self, Outcome},
@@ -52,6 +54,8 @@ impl Machine<'_> {
             },
             changes: true,
             since: self.env.now,
+            sent_at: None,
+            held: false,
         };
         if local || before > 0 {
             // A repetition waits: `due` runs or sends it.
@@ -89,6 +93,8 @@ impl Machine<'_> {
             TargetKind::Command | TargetKind::Saga => message::Kind::Command,
         };
         execution.changes = outgoing.kind.changes();
+        execution.sent_at = Some(self.env.now);
+        execution.held = false;
         self.message(kind, outgoing.name, execution.command, outgoing.payload);
         if let Some(run) = self.run.step(step.name) {
             if execution.undo {
@@ -106,6 +112,29 @@ impl Machine<'_> {
         self.row.due_at = Some(self.bounded(self.env.now + wait, execution.undo, index));
         self.run.execution = Some(execution);
         self.note("sent", None);
+    }
+
+    /// An attempt that has not left cannot be answered, and another one would not come sooner: the time to answer
+    /// begins when it has left. `false` if it left and had that time.
+    pub(super) fn held(&mut self, index: usize, unsent: Option<DateTime<Utc>>) -> bool {
+        let Some(mut execution) = self.run.execution.clone() else {
+            return false;
+        };
+        let stays = match (execution.sent_at, unsent) {
+            (Some(sent), Some(oldest)) => oldest <= sent,
+            _ => false,
+        };
+        if !stays && !execution.held {
+            return false;
+        }
+        if stays && !execution.held {
+            self.note("not sent yet", None);
+        }
+        execution.held = stays;
+        let wait = self.steps[index].timeout.unwrap_or(TIMEOUT);
+        self.row.due_at = Some(self.bounded(self.env.now + wait, execution.undo, index));
+        self.run.execution = Some(execution);
+        true
     }
 
     pub(super) fn send_again(&mut self, index: usize, mut execution: Execution) {

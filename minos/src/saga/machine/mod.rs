@@ -124,10 +124,16 @@ pub(crate) fn reply(
     machine.finish()
 }
 
-/// The saga is due: a timeout, a deadline, or a pause is over.
-pub(crate) fn due(flow: &dyn Flow, row: SagaRow, env: &Env<'_>) -> Result<Moved> {
+/// The saga is due: a timeout, a deadline, or a pause is over. `unsent`: of when the oldest message is that has not
+/// left this service yet.
+pub(crate) fn due(
+    flow: &dyn Flow,
+    row: SagaRow,
+    unsent: Option<DateTime<Utc>>,
+    env: &Env<'_>,
+) -> Result<Moved> {
     let mut machine = Machine::of(flow, row, env)?;
-    machine.due();
+    machine.due(unsent);
     machine.finish()
 }
 
@@ -255,7 +261,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn due(&mut self) {
+    fn due(&mut self, unsent: Option<DateTime<Utc>>) {
         let Some(execution) = self.run.execution.clone() else {
             self.row.due_at = None;
             return;
@@ -263,8 +269,12 @@ impl<'a> Machine<'a> {
         let Some(index) = self.index(&execution.step) else {
             return self.unknown_step(&execution.step);
         };
+        let waits = execution.waiting != Waiting::Local && execution.attempt > 0;
         if execution.undo {
-            return self.undo_again(index, &execution);
+            if !(waits && self.held(index, unsent)) {
+                self.undo_again(index, &execution);
+            }
+            return;
         }
         let late =
             self.run.deadline_at.is_some_and(|at| at <= self.env.now) && !self.past_pivot(index);
@@ -275,6 +285,9 @@ impl<'a> Machine<'a> {
                 Waiting::Reply if execution.changes && execution.attempt > 0 => self.resolve(why),
                 _ => self.give_up(index, StepStatus::Failed, why),
             };
+        }
+        if waits && self.held(index, unsent) {
+            return;
         }
         match execution.waiting {
             Waiting::Local => self.row.due_at = Some(self.env.now),

@@ -299,7 +299,13 @@ fn explore(
         if world.row.due_at.is_some() && (world.timeouts > 0 || forced) {
             let mut next = world.clone();
             next.timeouts = next.timeouts.saturating_sub(1);
-            next.moves(|env, row| machine::due(flow, row, env));
+            if !forced {
+                // Its latest message has not left yet; what it means must not depend on whether that is so.
+                let (mut held, now) = (next.clone(), DateTime::UNIX_EPOCH);
+                held.moves(|env, row| machine::due(flow, row, Some(now), env));
+                todo.push(held);
+            }
+            next.moves(|env, row| machine::due(flow, row, None, env));
             todo.push(next);
         }
     }
@@ -336,6 +342,43 @@ fn every_interleaving_of_two_steps_ends_with_an_effect_exactly_if_completed() {
     );
     assert!(states > 1000, "only {states} states");
     println!("{states} states");
+}
+
+#[test]
+fn what_has_not_left_is_not_sent_again_and_has_its_time_once_it_left() {
+    let flow = TestFlow::new(1, false);
+    let at = |s: i64| DateTime::from_timestamp(s, 0).unwrap();
+    let clock = Ids(AtomicU64::new(1000));
+    let env = |s: i64| Env {
+        now: at(s),
+        clock: &clock,
+        headers: Headers {
+            source: "s".into(),
+            ..Headers::default()
+        },
+    };
+    let attempts = |row: &SagaRow| Run::of(row).unwrap().execution.unwrap().attempt;
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env(10)).unwrap();
+    assert_eq!(moved.messages.len(), 1);
+    let mut row = moved.row;
+    // Its broker is away for a minute: nothing is sent, and no attempt is used up.
+    for now in 11..70 {
+        let moved = machine::due(&flow, row, Some(at(9)), &env(now)).unwrap();
+        assert_eq!(moved.messages.len(), 0);
+        assert_eq!(moved.history.len(), usize::from(now == 11));
+        row = moved.row;
+        assert_eq!((attempts(&row), row.due_at), (1, Some(at(now + 1))));
+    }
+    // It left; what came after it did not.
+    let moved = machine::due(&flow, row, Some(at(11)), &env(70)).unwrap();
+    assert_eq!((moved.messages.len(), moved.row.due_at), (0, Some(at(71))));
+    let moved = machine::due(&flow, moved.row, Some(at(11)), &env(71)).unwrap();
+    assert_eq!((moved.messages.len(), attempts(&moved.row)), (1, 2));
+    // The same for the question whether it ran.
+    let moved = machine::due(&flow, moved.row, None, &env(80)).unwrap();
+    assert_eq!(moved.messages[0].kind, Kind::Void);
+    let moved = machine::due(&flow, moved.row, Some(at(80)), &env(81)).unwrap();
+    assert_eq!((moved.messages.len(), attempts(&moved.row)), (0, 1));
 }
 
 #[test]

@@ -24,6 +24,9 @@ use tokio::{
 use super::{connect::Connector, fault};
 use crate::store::{Error, Result};
 
+/// How soon a statement is tried again that met a lock of others, on the average.
+const AGAIN: Duration = Duration::from_millis(20);
+
 /// A few connections, lent one at a time.
 pub(super) struct Pool {
     pub(super) connector: Arc<Connector>,
@@ -161,20 +164,28 @@ impl Pool {
         sql: &str,
         bind: impl Fn(&mut PgArguments) -> Result<(), BoxDynError> + Send + Sync,
     ) -> Result<Vec<PgRow>> {
-        let mut arguments = PgArguments::default();
-        bind(&mut arguments).map_err(Error::Backend)?;
-        let mut lease = self.acquire(what).await?;
-        let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
-        match query.fetch_all(&mut *lease).await {
-            Ok(rows) => {
-                lease.give_back();
-                Ok(rows)
+        let until = Instant::now() + self.patience;
+        loop {
+            let mut arguments = PgArguments::default();
+            bind(&mut arguments).map_err(Error::Backend)?;
+            let mut lease = self.acquire(what).await?;
+            let query = sqlx::query_with(AssertSqlSafe(sql), arguments);
+            match query.fetch_all(&mut *lease).await {
+                Ok(rows) => {
+                    lease.give_back();
+                    return Ok(rows);
+                }
+                Err(e) if fault::is_lost(&e) => return Err(Error::OutcomeUnknown(e.into())),
+                Err(e) => {
+                    lease.give_back();
+                    // Others hold the row: who waits for it here would keep a connection.
+                    let passes = fault::code(&e).is_some_and(|c| fault::is_passing(&c));
+                    if !passes || Instant::now() >= until {
+                        return Err(fault::explain(e));
+                    }
+                }
             }
-            Err(e) if fault::is_lost(&e) => Err(Error::OutcomeUnknown(e.into())),
-            Err(e) => {
-                lease.give_back();
-                Err(fault::explain(e))
-            }
+            tokio::time::sleep(AGAIN.mul_f64(0.5 + fastrand::f64())).await;
         }
     }
 
