@@ -38,6 +38,8 @@ pub(crate) struct Origin {
     pub(crate) correlation: Option<Uuid>,
     /// For whom it runs.
     pub(crate) user: Option<Uuid>,
+    /// The trace that it belongs to.
+    pub(crate) traceparent: Option<String>,
 }
 
 /// The unit of work of one handler call.
@@ -377,6 +379,7 @@ impl Context {
             correlation: self.correlation(),
             causation: self.origin.message,
             user: self.origin.user,
+            traceparent: self.origin.traceparent.clone(),
             ..Headers::default()
         }
     }

@@ -60,6 +60,28 @@ pub(super) fn user(headers: &HeaderMap) -> Result<Option<Uuid>> {
     }
 }
 
+/// The trace that a request belongs to, as [W3C Trace Context] writes it: this service adds no span of its own, so it
+/// hands on what it was given. What is malformed is left out, as the standard demands.
+///
+/// [W3C Trace Context]: https://www.w3.org/TR/trace-context/
+pub(super) fn trace(visible: &BTreeMap<String, String>) -> Option<String> {
+    let trace = visible.get("traceparent")?;
+    let mut fields = trace.split('-');
+    let mut hex = |length: usize| {
+        let field = fields.next().unwrap_or_default();
+        let fits = field.len() == length;
+        let known = fits
+            && field
+                .bytes()
+                .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        known.then(|| field.bytes().any(|b| b != b'0'))
+    };
+    // Another version may have more fields, and means something else by them.
+    let (version, id, span, flags) = (hex(2)?, hex(32)?, hex(16)?, hex(2));
+    let fits = !version && id && span && flags.is_some() && fields.next().is_none();
+    fits.then(|| trace.clone())
+}
+
 /// The text of `Idempotency-Key`, with or without quotes.
 ///
 /// # Errors
@@ -149,6 +171,28 @@ mod tests {
         ] {
             assert!(user(&headers(wrong)).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_trace_is_handed_on_if_it_is_one() {
+        let trace = |value: &str| trace(&visible(&headers(&[("Traceparent", value)])));
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+        assert_eq!(trace(good).as_deref(), Some(good));
+        for wrong in [
+            "",
+            "00",
+            "01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-00",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-00",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-00",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00-",
+            "00-0af7651916cd43dd8448eb211c80319-b7ad6b7169203331c-00",
+        ] {
+            assert_eq!(trace(wrong), None, "{wrong}");
+        }
+        let twice = visible(&headers(&[("traceparent", good), ("traceparent", good)]));
+        assert_eq!(super::trace(&twice), None);
     }
 
     #[test]

@@ -262,6 +262,7 @@ where
             message: None,
             correlation: Some(id),
             user: asked.raw.user,
+            traceparent: headers::trace(&asked.raw.headers),
         },
     };
     let call = Call {

@@ -343,6 +343,7 @@ impl Handler {
                 saga: message.headers.saga,
                 command: Some(message.command_id()),
                 status: Some(outcome.status),
+                traceparent: message.headers.traceparent.clone(),
                 ..Headers::default()
             },
             payload: outcome.payload.clone(),
@@ -375,6 +376,7 @@ pub(super) fn origin(message: &Message) -> Origin {
         message: Some(message.id),
         correlation: message.headers.correlation.or(Some(message.id)),
         user: message.headers.user,
+        traceparent: message.headers.traceparent.clone(),
     }
 }
 

@@ -245,6 +245,7 @@ async fn local(
         message: None,
         correlation: saga.correlation,
         user: saga.user,
+        traceparent: saga.traceparent.clone(),
     };
     let work = LocalStep {
         flow,

@@ -136,6 +136,8 @@ pub(crate) struct Run {
     pub(crate) user: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) correlation: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) traceparent: Option<String>,
     /// The names and kinds of the steps when it was started.
     pub(crate) definition: String,
 }

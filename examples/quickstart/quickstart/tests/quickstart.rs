@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use examples_client::{Answer, Client, Result};
-use minos::{Builder, Running, Service, config::Config};
+use minos::{Builder, Running, Service, config::Config, store::Position};
 use serde_json::{Value, json};
 
 async fn start<const N: usize>(folder: &Path, services: [Service; N]) -> Result<Running> {
@@ -63,6 +63,36 @@ async fn a_saga_changes_both_services() -> Result<()> {
     let history = foo.get(&format!("{path}/bars")).await?;
     assert_eq!(history.body["changes"], json!([]));
 
+    running.stop().await?;
+    Ok(())
+}
+
+/// Its spans are one trace for whoever collects them: over HTTP, the saga, and both services' events.
+#[tokio::test]
+async fn a_trace_goes_along_with_all_that_a_request_causes() -> Result<()> {
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let folder = tempfile::tempdir()?;
+    let running = start(folder.path(), [foo::service(), foobar::service()]).await?;
+    let foo = Client::new(running.url("foo").ok_or("no door")?);
+    let path = create_foo(&foo).await?;
+    let traced = foo.clone().with_header("traceparent", TRACE);
+    let saga = add_foobar(&traced, &path, "hello").await?;
+    let ended = end(&foo, &saga).await?;
+    assert_eq!(ended.text("status"), "completed", "{ended}");
+
+    let mut traces = Vec::new();
+    for service in ["foo", "foobar"] {
+        let store = running.store(service).ok_or("no store")?;
+        for event in store.events(Position::START, 10).await? {
+            traces.push((event.name, event.headers.traceparent));
+        }
+    }
+    let traced = |name: &str| (name.to_owned(), Some(TRACE.to_owned()));
+    let created = ("FooCreated".to_owned(), None);
+    assert_eq!(
+        traces,
+        [created, traced("FooUpdated"), traced("FooBarCreated")]
+    );
     running.stop().await?;
     Ok(())
 }

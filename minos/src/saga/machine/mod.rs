@@ -42,7 +42,7 @@ const LOCAL_RETRIES: u32 = 3;
 pub(crate) struct Env<'a> {
     pub(crate) now: DateTime<Utc>,
     pub(crate) clock: &'a dyn Clock,
-    /// `source` is the service; user and correlation are those of the starter.
+    /// `source` is the service; user, correlation, and trace are those of the starter.
     pub(crate) headers: Headers,
 }
 
@@ -85,6 +85,7 @@ pub(crate) fn start(flow: &dyn Flow, id: Uuid, state: Payload, env: &Env<'_>) ->
         deadline_at: flow.deadline().map(|d| env.now + d),
         user: env.headers.user,
         correlation: env.headers.correlation,
+        traceparent: env.headers.traceparent.clone(),
         definition: definition(&steps),
     };
     let row = SagaRow {
@@ -457,6 +458,7 @@ impl<'a> Machine<'a> {
                 saga: Some(self.row.id),
                 command: Some(command),
                 source,
+                traceparent: self.run.traceparent.clone(),
                 ..Headers::default()
             },
             payload,
