@@ -11,7 +11,7 @@ use crate::store::{Error, Result};
 ///
 /// The last one makes the function that commits, so that there is one text of it: whoever changes its parameters
 /// moves it, behind `DROP FUNCTION`, to a new last one.
-const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 2] = [
     include_str!("schema.sql"),
     concat!(include_str!("letters.sql"), include_str!("commit.sql")),
 ];

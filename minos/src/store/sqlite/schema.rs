@@ -6,7 +6,7 @@ use super::fault;
 use crate::store::{Error, Result};
 
 /// One text per version. What stands here was applied somewhere: append, never edit.
-const MIGRATIONS: [&str; 2] = [
+pub(super) const MIGRATIONS: [&str; 2] = [
     "
 CREATE TABLE minos_heads (
     aggregate TEXT NOT NULL,
@@ -138,10 +138,18 @@ ALTER TABLE minos_dead_letters ADD COLUMN reason TEXT NOT NULL DEFAULT 'failed';
 ALTER TABLE minos_dead_letters ADD COLUMN details TEXT NOT NULL DEFAULT '{}';
 ALTER TABLE minos_dead_letters ADD COLUMN bytes BLOB;
 UPDATE minos_dead_letters SET version = json_extract(envelope, '$.headers.version'),
-    reason = CASE WHEN attempts = 0 THEN 'behind' ELSE 'failed' END;
+    reason = CASE
+        WHEN consumer = 'relay' THEN 'unpublished'
+        WHEN error LIKE '%the log was forked%' THEN 'fork'
+        WHEN error LIKE '%are missing%' THEN 'gap'
+        WHEN error LIKE '%it queues behind%' THEN 'behind'
+        ELSE 'failed'
+    END;
 UPDATE minos_dead_letters SET key = json_extract(envelope, '$.topic') || '/' || key WHERE version IS NOT NULL;
 DROP INDEX minos_dead_letters_key;
 CREATE INDEX minos_dead_letters_key ON minos_dead_letters (consumer, key, version, place);
+CREATE INDEX minos_inbox_old ON minos_inbox (consumer, at);
+CREATE INDEX minos_sagas_ended ON minos_sagas (status, updated_at) WHERE due_at IS NULL;
 ",
 ];
 

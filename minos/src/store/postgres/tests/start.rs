@@ -2,13 +2,13 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use sqlx::Executor;
+use sqlx::{AssertSqlSafe, Executor};
 use tokio::time::timeout;
 
 use super::{PATIENCE, adding, assert_whole, patient, server::Database, stream};
 use crate::store::{
-    Error, Store as _,
-    postgres::{Options, Store},
+    Error, Store as _, old_letters,
+    postgres::{Options, Store, names::Schema, schema::MIGRATIONS},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -57,6 +57,36 @@ async fn services_share_a_database_and_nothing_in_it() {
     assert_whole(&bar, 0).await;
     let refused = Store::open(&database.url(), named("pg_foo")).await;
     assert!(matches!(refused, Err(Error::Unsupported(_))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_of_an_older_version_stay_what_they_were() {
+    let database = Database::new().await;
+    let mut old = database.stranger().await;
+    let schema = Schema::new("minos").unwrap();
+    for text in [
+        "CREATE SCHEMA minos",
+        "CREATE TABLE minos.minos_schema (version bigint NOT NULL)",
+        "INSERT INTO minos.minos_schema VALUES (1)",
+        &schema.sql(MIGRATIONS[0]),
+    ] {
+        old.execute(AssertSqlSafe(text)).await.unwrap();
+    }
+    for letter in old_letters::all() {
+        sqlx::query(
+            "INSERT INTO minos.minos_dead_letters (id, consumer, key, brief, error, attempts, at, envelope, payload) \
+             VALUES ($1, $2, $3, $3, $4, 0, now(), $5, '{}')",
+        )
+        .bind(letter.id)
+        .bind(letter.consumer)
+        .bind(old_letters::SUBJECT.to_string())
+        .bind(&letter.error)
+        .bind(letter.envelope("2026-01-01T00:00:00Z"))
+        .execute(&mut old)
+        .await
+        .unwrap();
+    }
+    old_letters::stand(&*database.open(patient()).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeSet, process::Command, sync::Arc, time::Duration};
 
+use sqlx::{ConnectOptions, Connection, Executor, sqlite::SqliteConnectOptions};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{File, PATIENCE, adding, assert_whole, insist, stream};
 use crate::store::{
-    Error, InboxMark, Position, Store as _, StreamId, UnitOfWork,
-    sqlite::{Options, Store},
+    Error, InboxMark, Position, Store as _, StreamId, UnitOfWork, old_letters,
+    sqlite::{Options, Store, schema::MIGRATIONS},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -84,6 +85,34 @@ async fn eight_openers_migrate_once() {
     }
     let again = file.open(Options::default()).await;
     assert_whole(&again, 8).await;
+}
+
+#[tokio::test]
+async fn dead_letters_of_an_older_version_stay_what_they_were() {
+    let file = File::new();
+    std::fs::create_dir_all(file.folder.path().join("data")).unwrap();
+    let options = SqliteConnectOptions::new().filename(file.path());
+    let mut old = options.create_if_missing(true).connect().await.unwrap();
+    let meta = "CREATE TABLE minos_meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID; \
+                INSERT INTO minos_meta VALUES ('schema', 1)";
+    old.execute(meta).await.unwrap();
+    old.execute(MIGRATIONS[0]).await.unwrap();
+    for letter in old_letters::all() {
+        sqlx::query(
+            "INSERT INTO minos_dead_letters (id, consumer, key, error, attempts, at, envelope, payload) \
+             VALUES (?, ?, ?, ?, 0, 0, ?, '{}')",
+        )
+        .bind(letter.id)
+        .bind(letter.consumer)
+        .bind(old_letters::SUBJECT.to_string())
+        .bind(&letter.error)
+        .bind(letter.envelope(0))
+        .execute(&mut old)
+        .await
+        .unwrap();
+    }
+    old.close().await.unwrap();
+    old_letters::stand(&*file.open(Options::default()).await).await;
 }
 
 #[tokio::test]
