@@ -15,7 +15,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{commit::Shared, fault, rows};
-use crate::store::Result;
+use crate::store::{Error, Result};
 
 /// Looks for changes of others until the store is closed.
 pub(super) async fn run(shared: Arc<Shared>, mut stop: watch::Receiver<bool>) {
@@ -36,7 +36,7 @@ struct Sight {
     outbox: i64,
     /// The oldest transaction that still runs.
     horizon: i64,
-    /// The next transaction.
+    /// Behind the last transaction that is over.
     next: i64,
 }
 
@@ -45,7 +45,7 @@ async fn look(shared: &Shared) {
     let (least, most) = shared.options.poll;
     let mut pause = least;
     let mut seen = Sight::default();
-    // All below this has to be over before what was seen last can be read.
+    // This and all below it has to be over before what was seen last can be read.
     let mut unsettled: Option<i64> = None;
     loop {
         sleep(pause).await;
@@ -57,9 +57,9 @@ async fn look(shared: &Shared) {
         };
         let moved = (sight.events, sight.outbox) != (seen.events, seen.outbox);
         if moved {
-            unsettled = Some(sight.next);
+            unsettled = Some(newest(shared).await.unwrap_or(sight.next));
         }
-        let settled = unsettled.is_some_and(|next| sight.horizon >= next);
+        let settled = unsettled.is_some_and(|newest| sight.horizon > newest);
         let grown = unsettled.is_some() && sight.horizon != seen.horizon;
         if moved || settled || grown {
             shared.changes.send_modify(|n| *n += 1);
@@ -75,6 +75,18 @@ async fn look(shared: &Shared) {
         };
         seen = sight;
     }
+}
+
+/// A transaction number that is higher than that of whoever has a place by now. A snapshot does not tell: its upper
+/// end is behind the last transaction that is *over*, so one that still runs may be beyond it.
+async fn newest(shared: &Shared) -> Result<i64> {
+    let sql = "SELECT pg_current_xact_id()::text::bigint";
+    let rows = shared.pool.read("a transaction number", sql, |_| Ok(()));
+    let rows = rows.await?;
+    rows.first().map_or_else(
+        || Err(Error::Corrupt("no number".to_owned())),
+        |row| rows::get(row, 0),
+    )
 }
 
 async fn sight(shared: &Shared) -> Result<Sight> {
