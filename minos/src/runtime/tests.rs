@@ -145,9 +145,13 @@ impl Bench {
     }
 
     async fn mark(&self, consumer: &str, stream: u128) -> Option<u64> {
-        let stream = StreamId::new("Foo", Uuid::from_u128(stream));
-        let mark = self.store.mark(consumer, &stream).await.unwrap();
+        let mark = self.guard(consumer, stream).await;
         mark.map(|m| m.version)
+    }
+
+    async fn guard(&self, consumer: &str, stream: u128) -> Option<Guard> {
+        let stream = StreamId::new("Foo", Uuid::from_u128(stream));
+        self.store.mark(consumer, &stream).await.unwrap()
     }
 
     async fn parked(&self) -> Vec<String> {

@@ -300,6 +300,49 @@ async fn a_fork_holds_its_aggregate_until_somebody_decides() {
 }
 
 #[tokio::test]
+async fn what_waited_for_a_block_goes_only_to_the_handlers_that_are_not_done_with_it() {
+    let bench = bench(&[UPDATED, UPDATED], Role::Command, Recorder::default());
+    let next = event(1, 5);
+    bench.event(&event(1, 4)).await;
+    // Another instance is between the two handlers of the next one when a fork parks it here.
+    let before = bench.guard("Block.first", 1).await;
+    let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
+    unit.marks.push(Mark {
+        consumer: "Block.first".to_owned(),
+        stream: StreamId::new("Foo", Uuid::from_u128(1)),
+        expected: before,
+        reached: Guard {
+            version: 5,
+            tail: next.id,
+        },
+    });
+    bench.store.commit(unit).await.unwrap();
+    for message in [event(1, 4), next] {
+        bench.event(&message).await;
+    }
+    assert_eq!(
+        bench.all().await,
+        [
+            ("Block".to_owned(), Reason::Fork, Some(4)),
+            ("Block".to_owned(), Reason::Behind, Some(5)),
+        ]
+    );
+    let letters = bench.dead_letters();
+    let fork = bench.letters("Block").await[0].id;
+    letters.discard(fork, &why()).await.unwrap();
+    assert_eq!(bench.calls(), v(&[4, 4, 5]));
+    for name in ["Block", "Block.first", "Block.second"] {
+        assert_eq!(bench.mark(name, 1).await, Some(5), "{name}");
+    }
+    // By force every handler gets the other event of a version that it has seen.
+    bench.event(&event(1, 5)).await;
+    let fork = bench.letters("Block").await[0].id;
+    letters.replay(fork, &why().by_force()).await.unwrap();
+    assert_eq!(bench.calls()[3..], v(&[5, 5]));
+    assert_eq!(bench.all().await, []);
+}
+
+#[tokio::test]
 async fn by_force_an_event_is_handled_without_those_before_it() {
     let bench = bench(&[UPDATED], Role::Query, Recorder::default());
     for n in 3..=4 {
