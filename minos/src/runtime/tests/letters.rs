@@ -135,6 +135,86 @@ impl Dispatch for CuredAfterOne {
 }
 
 #[tokio::test]
+async fn what_is_decided_about_a_later_event_takes_none_from_the_last_handler() {
+    for (decides, sick) in [
+        (Decides::Discard, false),
+        (Decides::Discard, true),
+        (Decides::Force, false),
+        (Decides::Force, true),
+    ] {
+        let recorder = if sick {
+            poisoned(&v(&[6]), Some(1))
+        } else {
+            Recorder::default()
+        };
+        let bench = bench(&[UPDATED, UPDATED], Role::Command, recorder);
+        for n in [5, 7] {
+            bench.event(&event(1, n)).await;
+        }
+        let gap = bench.letters("Block").await[0].id;
+        let mut block = bench.handler.handlers[0].clone();
+        block.dispatch = Arc::new(Meddled {
+            recorder: bench.recorder.clone(),
+            letters: bench.dead_letters(),
+            gap,
+            decides,
+        });
+        let message = event(1, 6);
+        let origin = Some(&PLACE);
+        let incoming = Incoming {
+            message: &message,
+            origin,
+        };
+        bench.handler.event(&block, incoming).await.unwrap();
+        assert_eq!(bench.mark("Block", 1).await, Some(7), "{decides:?}");
+        assert_eq!(bench.mark("Block.first", 1).await, Some(6), "{decides:?}");
+        assert_eq!(bench.mark("Block.second", 1).await, Some(6), "{decides:?}");
+        let left: &[_] = match sick {
+            true => &[("Block.second".to_owned(), Reason::Failed, Some(6))],
+            false => &[],
+        };
+        assert_eq!(bench.all().await, left, "{decides:?}");
+        // Nothing is held up or lost after that.
+        bench.cure();
+        let (letters, all) = (bench.dead_letters(), LetterFilter::all(9));
+        letters.replay_all(&all, &why()).await.unwrap();
+        bench.event(&event(1, 8)).await;
+        assert_eq!(bench.calls()[bench.calls().len() - 2..], v(&[8, 8]));
+        assert_eq!(bench.all().await, []);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Decides {
+    Discard,
+    Force,
+}
+
+/// Somebody decides about a gap while what was missing is in the last handler.
+#[derive(Debug)]
+struct Meddled {
+    recorder: Arc<Recorder>,
+    letters: DeadLetters,
+    gap: Uuid,
+    decides: Decides,
+}
+
+impl Dispatch for Meddled {
+    fn call<'a>(&'a self, route: usize, cx: &'a Context, raw: &'a Raw) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            if route == 1 && self.letters.get(self.gap).await.is_ok() {
+                match self.decides {
+                    Decides::Discard => self.letters.discard(self.gap, &why()).await,
+                    Decides::Force => self.letters.replay(self.gap, &why().by_force()).await,
+                }
+                .unwrap();
+            }
+            self.recorder.call(route, cx, raw).await
+        })
+    }
+}
+
+#[tokio::test]
 async fn a_parked_event_without_an_aggregate_does_not_run_again_beside_its_letter() {
     let recorder = poisoned(&v(&[2]), None);
     let bench = bench(&[UPDATED], Role::Command, recorder);
