@@ -439,6 +439,34 @@ async fn by_force_an_event_is_handled_without_those_before_it() {
 }
 
 #[tokio::test]
+async fn by_filter_nothing_is_forced_that_is_not_meant() {
+    let bench = bench(&[UPDATED], Role::Command, Recorder::default());
+    let mut other = event(1, 8);
+    other.name = "FooMoved".to_owned();
+    for message in [event(1, 5), event(1, 7), other] {
+        bench.event(&message).await;
+    }
+    let named = |name: &str| LetterFilter {
+        name: Some(name.to_owned()),
+        ..LetterFilter::all(100)
+    };
+    let letters = bench.dead_letters();
+    let [gap, other] = bench.letters("Block").await.try_into().unwrap();
+    let by_force = why().by_force();
+    let report = letters.replay_all(&named("FooMoved"), &by_force).await;
+    let report = report.unwrap();
+    assert_eq!((report.done.len(), report.held.len()), (0, 1));
+    assert_eq!(report.held[0].letter, gap.id);
+    assert_eq!(bench.calls(), v(&[5]));
+    assert_eq!(bench.mark("Block", 1).await, Some(5));
+    // What was meant takes the other one with it, which needs no force then.
+    let report = letters.replay_all(&named("FooUpdated"), &by_force).await;
+    assert_eq!(report.unwrap().done, [gap.id, other.id]);
+    assert_eq!(bench.calls(), v(&[5, 7]));
+    assert_eq!(bench.mark("Block", 1).await, Some(8));
+}
+
+#[tokio::test]
 async fn by_filter_keys_go_on_that_others_do_not() {
     let recorder = poisoned(&v(&[2, 9]), None);
     let bench = bench(&[UPDATED], Role::Command, recorder);
