@@ -47,11 +47,18 @@ impl Keeper {
         }
     }
 
-    /// Lets events go that queue behind nothing: whoever replayed what stood before them did not come to them.
+    /// Lets events go that wait for nothing any more: whoever handled what stood before them did not come to them.
     pub(super) async fn sweep(&self, stop: &Stop) -> Result<()> {
+        for reason in [Reason::Behind, Reason::Gap] {
+            self.sweep_of(reason, stop).await?;
+        }
+        Ok(())
+    }
+
+    async fn sweep_of(&self, reason: Reason, stop: &Stop) -> Result<()> {
         let mut page = LetterFilter {
             kind: Some(Kind::Event),
-            reason: Some(Reason::Behind),
+            reason: Some(reason),
             ..LetterFilter::all(BITE)
         };
         let mut before = None;
