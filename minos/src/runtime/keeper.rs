@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tracing::info;
+use tracing::{error, info};
 
 use super::{
     Stop,
@@ -39,7 +39,10 @@ impl Keeper {
         // Not at once: what waited while nobody ran here is to be handled before anything is forgotten.
         let pause = (self.retention / 24).clamp(Duration::from_secs(60), Duration::from_secs(3600));
         loop {
-            self.sweep(&stop).await?;
+            // A letter that cannot be read is no reason to keep what is to be forgotten.
+            if let Err(e) = self.sweep(&stop).await {
+                error!(service = self.handler.core.name, error = ?e, "what waits for nothing was not let go");
+            }
             if !stop.sleep(pause).await {
                 return Ok(());
             }

@@ -78,11 +78,10 @@ struct Bench {
     store: Arc<memory::Store>,
 }
 
-fn bench(doors: &[Door], role: Role, recorder: Recorder) -> Bench {
-    let (store, recorder) = (Arc::new(memory::Store::new()), Arc::new(recorder));
-    let core = Arc::new(Core {
+fn core(store: Arc<dyn Store>) -> Arc<Core> {
+    Arc::new(Core {
         name: "s".to_owned(),
-        store: store.clone(),
+        store,
         clock: Arc::new(SystemClock),
         slots: Slots::default(),
         resources: Resources::default(),
@@ -90,7 +89,12 @@ fn bench(doors: &[Door], role: Role, recorder: Recorder) -> Bench {
         limits: Limits::default(),
         runtime: tokio::runtime::Handle::current(),
         fatal: tokio::sync::watch::Sender::new(None),
-    });
+    })
+}
+
+fn bench(doors: &[Door], role: Role, recorder: Recorder) -> Bench {
+    let (store, recorder) = (Arc::new(memory::Store::new()), Arc::new(recorder));
+    let core = core(store.clone());
     let method = |name| At::new(name, "file.rs", 1);
     let routes = doors
         .iter()

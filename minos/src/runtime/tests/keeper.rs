@@ -128,3 +128,32 @@ async fn a_gap_that_was_filled_goes_on_although_whoever_filled_it_died() {
         assert_eq!(bench.parked().await, Vec::<String>::new(), "{swept}");
     }
 }
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_letter_that_cannot_be_read_does_not_stop_the_keeper() {
+    use sqlx::{Connection, SqliteConnection};
+
+    let mut bench = bench(&[UPDATED], Role::Command, Recorder::default());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.db").display().to_string();
+    let options = crate::store::sqlite::Options::default();
+    let store = crate::store::sqlite::Store::open(&path, options).await;
+    bench.handler.core = core(Arc::new(store.unwrap()));
+    bench.recorder.poison.lock().unwrap().extend(v(&[2]));
+    for n in 2..=3 {
+        bench.event(&event(1, n)).await;
+    }
+    let mut stranger = SqliteConnection::connect(&path).await.unwrap();
+    let spoilt = sqlx::query("UPDATE minos_dead_letters SET details = 'x'");
+    assert_eq!(
+        spoilt.execute(&mut stranger).await.unwrap().rows_affected(),
+        2
+    );
+    let (keeper, stop) = (bench.keeper(DAY), Stop::default());
+    keeper.sweep(&stop).await.unwrap_err();
+    // It comes to its end and not to an error.
+    stop.stop();
+    keeper.run(stop).await.unwrap();
+    bench.handler.core.store.close().await;
+}
