@@ -1,11 +1,14 @@
 //! Dead letters: one handler's trouble is nobody else's, and what is parked comes back in order.
 
+use futures_util::FutureExt;
+
 use super::*;
 use crate::{
     broker::{Broker, memory::Broker as MemoryBroker},
     health::Health,
     runtime::{DeadLetters, Decision, Relay, Report},
     store::{Mark, Reason, UnitOfWork},
+    testing::{Moment, ObservedStore, Observer},
 };
 
 impl Bench {
@@ -420,6 +423,66 @@ async fn what_waited_for_a_block_goes_only_to_the_handlers_that_are_not_done_wit
     letters.replay(fork, &why().by_force()).await.unwrap();
     assert_eq!(bench.calls()[3..], v(&[5, 5]));
     assert_eq!(bench.all().await, []);
+}
+
+#[tokio::test]
+async fn a_handler_that_ends_while_the_block_is_drained_is_not_run_again() {
+    let mut bench = bench(&[UPDATED], Role::Command, Recorder::default());
+    for n in [5, 7] {
+        bench.event(&event(1, n)).await;
+    }
+    let next = bench.letters("Block").await[0].message.clone();
+    let missing = event(1, 6);
+    let reached = |message: &Message| Guard {
+        version: message.headers.version.unwrap(),
+        tail: message.id,
+    };
+    let guard = bench.guard("Block.first", 1).await;
+    // Another instance handles both while this one lets the later one go.
+    let steps = [
+        ("Block.first", guard, reached(&missing)),
+        ("Block", guard, reached(&missing)),
+        ("Block.first", Some(reached(&missing)), reached(&next)),
+    ];
+    bench.handler.core = core(Arc::new(ObservedStore::new(
+        bench.store.clone(),
+        Arc::new(Faster {
+            store: bench.store.clone(),
+            steps: Mutex::new(steps.into()),
+        }),
+    )));
+    let letter = bench.letters("Block").await[0].id;
+    let by_force = why().by_force();
+    let report = bench.dead_letters().replay(letter, &by_force).await;
+    assert_eq!(report.unwrap().done, [letter]);
+    assert_eq!(bench.calls(), v(&[5]));
+    assert_eq!(bench.all().await, []);
+    assert_eq!(bench.mark("Block", 1).await, Some(7));
+    assert_eq!(bench.mark("Block.first", 1).await, Some(7));
+}
+
+/// Another instance that moves marks just before this one commits.
+#[derive(Debug)]
+struct Faster {
+    store: Arc<memory::Store>,
+    steps: Mutex<Vec<(&'static str, Option<Guard>, Guard)>>,
+}
+
+impl Observer for Faster {
+    fn before(&self, _: Moment<'_>) {
+        for (consumer, expected, reached) in self.steps.lock().unwrap().drain(..) {
+            let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
+            unit.marks.push(Mark {
+                consumer: consumer.to_owned(),
+                stream: StreamId::new("Foo", Uuid::from_u128(1)),
+                expected,
+                reached,
+            });
+            self.store.commit(unit).now_or_never().unwrap().unwrap();
+        }
+    }
+
+    fn after(&self, _: Moment<'_>) {}
 }
 
 #[tokio::test]
