@@ -91,6 +91,7 @@ pub(super) async fn read(
         }
         let decision = decision(app, request, payload).await?;
         Ok(match path.as_slice() {
+            ["replay"] if decision.force => Request::ReplayAll(said(filter)?, decision),
             ["replay"] => Request::ReplayAll(filter, decision),
             ["discard"] => Request::DiscardAll(said(filter)?, decision),
             [letter, "replay"] => Request::Replay(letter_id(letter)?, decision),
@@ -185,7 +186,7 @@ fn filter(query: Vec<(String, String)>) -> Result<LetterFilter> {
     Ok(filter)
 }
 
-/// Nobody gives everything up by leaving the filter out.
+/// Nobody gives everything up or forces everything by leaving the filter out.
 fn said(filter: LetterFilter) -> Result<LetterFilter> {
     let all = LetterFilter {
         after: filter.after,

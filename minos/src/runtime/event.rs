@@ -3,6 +3,7 @@
 use super::{
     handle::{Handler, Incoming},
     park::Tries,
+    revive::waits,
 };
 use crate::{
     enroute::{Handlers, Role},
@@ -58,7 +59,13 @@ impl Handler {
         // The log itself is complete, so a view that begins in the middle of a stream missed nothing.
         let complete = incoming.origin.is_none();
         let (reason, why, seal) = match stands(handlers, (&stream, reached), mark, complete) {
-            Stands::Seen => return Ok(()),
+            Stands::Seen => {
+                // Whoever saw it may have died before what waited for it.
+                if first.as_ref().is_some_and(waits) {
+                    self.drain_block(handlers, &key).await?;
+                }
+                return Ok(());
+            }
             Stands::Forked => {
                 let why = format!(
                     "two events claim version {} of {stream}: the log was forked",

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tracing::info;
+use tracing::{error, info};
 
 use super::{
     Stop,
@@ -39,7 +39,10 @@ impl Keeper {
         // Not at once: what waited while nobody ran here is to be handled before anything is forgotten.
         let pause = (self.retention / 24).clamp(Duration::from_secs(60), Duration::from_secs(3600));
         loop {
-            self.sweep(&stop).await?;
+            // A letter that cannot be read is no reason to keep what is to be forgotten.
+            if let Err(e) = self.sweep(&stop).await {
+                error!(service = self.handler.core.name, error = ?e, "what waits for nothing was not let go");
+            }
             if !stop.sleep(pause).await {
                 return Ok(());
             }
@@ -47,11 +50,18 @@ impl Keeper {
         }
     }
 
-    /// Lets events go that queue behind nothing: whoever replayed what stood before them did not come to them.
+    /// Lets events go that wait for nothing any more: whoever handled what stood before them did not come to them.
     pub(super) async fn sweep(&self, stop: &Stop) -> Result<()> {
+        for reason in [Reason::Behind, Reason::Gap] {
+            self.sweep_of(reason, stop).await?;
+        }
+        Ok(())
+    }
+
+    async fn sweep_of(&self, reason: Reason, stop: &Stop) -> Result<()> {
         let mut page = LetterFilter {
             kind: Some(Kind::Event),
-            reason: Some(Reason::Behind),
+            reason: Some(reason),
             ..LetterFilter::all(BITE)
         };
         let mut before = None;

@@ -251,12 +251,19 @@ impl DeadLetters {
         report: &mut Report,
     ) -> Result<()> {
         let (store, name) = (&self.handler.core.store, place.name());
+        // What only waits goes on before what is meant, but nobody meant it to be forced.
+        let gently = Decision {
+            force: false,
+            ..decision.clone()
+        };
         while let Some(first) = store.first_parked(&name, &letter.key).await? {
             if report.len() >= most {
                 break;
             }
-            let became = if waits(&first) || filter.fits(&first) {
+            let became = if filter.fits(&first) {
                 self.one(&first, decision).await?
+            } else if waits(&first) {
+                self.one(&first, &gently).await?
             } else {
                 let why = format!(
                     "the dead letter {} is before it, and is not meant",

@@ -168,11 +168,15 @@ impl Handler {
         Ok(())
     }
 
-    /// Commits a unit with the block's step. If somebody else was faster with the unit, at least the block moves on.
-    async fn finish(&self, mut unit: UnitOfWork, step: Option<&Mark>) -> Result<()> {
-        unit.marks.extend(step.cloned());
-        if unit.is_empty() || was_done(self.core.store.commit(unit).await)? {
+    /// Commits a unit with the block's step. If somebody else was faster with one of them, the other one is done alone.
+    async fn finish(&self, unit: UnitOfWork, step: Option<&Mark>) -> Result<()> {
+        let mut both = unit.clone();
+        both.marks.extend(step.cloned());
+        if both.is_empty() || was_done(self.core.store.commit(both).await)? || step.is_none() {
             return Ok(());
+        }
+        if !unit.is_empty() {
+            was_done(self.core.store.commit(unit).await)?;
         }
         self.move_on(step).await
     }
@@ -205,15 +209,26 @@ impl Handler {
         loop {
             let mut left = Vec::new();
             for mut task in tasks {
-                let step = step.filter(|_| open == 1);
-                let seal = |unit: &mut UnitOfWork| {
-                    if let Some(seal) = &task.seal {
-                        seal.clone().put(unit);
+                let mut step = step.filter(|_| open == 1);
+                let tried = loop {
+                    let seal = |unit: &mut UnitOfWork| {
+                        if let Some(seal) = &task.seal {
+                            seal.clone().put(unit);
+                        }
+                        unit.marks.extend(step.cloned());
+                        extra(unit);
+                    };
+                    let tried = self.react(handlers, task.route, &raw, message, seal).await;
+                    if !matches!(tried, Tried::Before) || step.is_none() {
+                        break tried;
                     }
-                    unit.marks.extend(step.cloned());
-                    extra(unit);
+                    let Some((seal, _)) = self.standing(&task.name, message).await? else {
+                        break tried;
+                    };
+                    // Only the block moved, so the handler is not done yet.
+                    (task.seal, step) = (Some(seal), None);
                 };
-                match self.react(handlers, task.route, &raw, message, seal).await {
+                match tried {
                     Tried::Done => open -= 1,
                     Tried::Before => {
                         self.move_on(step).await?;

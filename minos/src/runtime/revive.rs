@@ -11,7 +11,7 @@ use crate::{
     enroute::{Answer, Handlers},
     error::Result,
     message::Kind,
-    store::{self, DeadLetter, Reason, UnitOfWork, ViewWrite},
+    store::{self, DeadLetter, Mark, Reason, UnitOfWork, ViewWrite},
 };
 
 /// What became of a letter.
@@ -182,7 +182,7 @@ impl Handler {
     }
 
     /// Passes an event on that waits for a whole block: in one commit the block's mark moves and it waits for each
-    /// of the handlers, which then get what waits for them.
+    /// of the handlers that is not done with it, which then get what waits for them.
     async fn pass_on(
         &self,
         handlers: &Handlers,
@@ -193,45 +193,73 @@ impl Handler {
         let Some((stream, reached)) = subject(&letter.message) else {
             return held("it is of no aggregate; discard it");
         };
-        let mark = self.core.store.mark(handlers.name, &stream).await?;
-        let step = match stands(handlers, (&stream, reached), mark, letter.origin.is_none()) {
-            Stands::Next(step) => Some(step),
-            Stands::Ahead(step) if wish.force => Some(step),
-            Stands::Ahead(_) => {
-                return held(
-                    "events before it are still missing; by force it is handled without them",
-                );
+        let store = &self.core.store;
+        loop {
+            let mark = store.mark(handlers.name, &stream).await?;
+            // Whether the handlers' own marks say who is done with it. Of a fork they do not know. Over a gap none is,
+            // and they stay where they are: what was missing may be in one of them right now.
+            let (step, own) = match stands(
+                handlers,
+                (&stream, reached),
+                mark,
+                letter.origin.is_none(),
+            ) {
+                Stands::Next(step) => (Some(step), true),
+                Stands::Ahead(step) if wish.force => (Some(step), false),
+                Stands::Ahead(_) => {
+                    return held(
+                        "events before it are still missing; by force it is handled without them",
+                    );
+                }
+                // What was missing came, and then it came again itself.
+                Stands::Seen if letter.reason == Reason::Gap => {
+                    return self.drop_letter(letter, wish).await;
+                }
+                Stands::Seen if letter.reason == Reason::Behind => (None, true),
+                Stands::Seen | Stands::Forked if wish.force => (None, false),
+                Stands::Seen | Stands::Forked => {
+                    return held(
+                        "another event has its version: the log was forked; by force it is handled, too",
+                    );
+                }
+            };
+            let mut unit = self.unit();
+            unit.revived.push(letter.id);
+            unit.marks.extend(step);
+            wish.done(&mut unit);
+            let mut open = Vec::new();
+            for route in matching(handlers, &letter.message) {
+                let consumer = handler_name(handlers, route);
+                if own {
+                    let expected = store.mark(&consumer, &stream).await?;
+                    if expected.is_some_and(|mark| mark.version >= reached.version) {
+                        continue;
+                    }
+                    unit.marks.push(Mark {
+                        consumer: consumer.clone(),
+                        stream: stream.clone(),
+                        expected,
+                        reached,
+                    });
+                }
+                unit.dead_letters.push(DeadLetter {
+                    id: self.core.clock.new_uuid(),
+                    consumer,
+                    reason: Reason::Behind,
+                    ..letter.clone()
+                });
+                open.push(route);
             }
-            // What was missing came, and then it came again itself.
-            Stands::Seen if letter.reason == Reason::Gap => {
-                return self.drop_letter(letter, wish).await;
+            match store.commit(unit).await {
+                // A handler or the block moved meanwhile.
+                Err(store::Error::OutOfOrder { .. }) => continue,
+                committed => done(committed)?,
             }
-            Stands::Seen if letter.reason == Reason::Behind => None,
-            Stands::Seen | Stands::Forked if wish.force => None,
-            Stands::Seen | Stands::Forked => {
-                return held(
-                    "another event has its version: the log was forked; by force it is handled, too",
-                );
+            for route in open {
+                self.drain_handler(handlers, route, &letter.key).await?;
             }
-        };
-        let mut unit = self.unit();
-        unit.revived.push(letter.id);
-        unit.marks.extend(step);
-        wish.done(&mut unit);
-        let routes = matching(handlers, &letter.message);
-        for route in &routes {
-            unit.dead_letters.push(DeadLetter {
-                id: self.core.clock.new_uuid(),
-                consumer: handler_name(handlers, *route),
-                reason: Reason::Behind,
-                ..letter.clone()
-            });
+            return Ok(Revived::Done);
         }
-        done(self.core.store.commit(unit).await)?;
-        for route in routes {
-            self.drain_handler(handlers, route, &letter.key).await?;
-        }
-        Ok(Revived::Done)
     }
 
     /// Runs a parked command once more. Its sender was told that it failed, and is told nothing else.

@@ -78,11 +78,10 @@ struct Bench {
     store: Arc<memory::Store>,
 }
 
-fn bench(doors: &[Door], role: Role, recorder: Recorder) -> Bench {
-    let (store, recorder) = (Arc::new(memory::Store::new()), Arc::new(recorder));
-    let core = Arc::new(Core {
+fn core(store: Arc<dyn Store>) -> Arc<Core> {
+    Arc::new(Core {
         name: "s".to_owned(),
-        store: store.clone(),
+        store,
         clock: Arc::new(SystemClock),
         slots: Slots::default(),
         resources: Resources::default(),
@@ -90,7 +89,12 @@ fn bench(doors: &[Door], role: Role, recorder: Recorder) -> Bench {
         limits: Limits::default(),
         runtime: tokio::runtime::Handle::current(),
         fatal: tokio::sync::watch::Sender::new(None),
-    });
+    })
+}
+
+fn bench(doors: &[Door], role: Role, recorder: Recorder) -> Bench {
+    let (store, recorder) = (Arc::new(memory::Store::new()), Arc::new(recorder));
+    let core = core(store.clone());
     let method = |name| At::new(name, "file.rs", 1);
     let routes = doors
         .iter()
@@ -145,9 +149,13 @@ impl Bench {
     }
 
     async fn mark(&self, consumer: &str, stream: u128) -> Option<u64> {
-        let stream = StreamId::new("Foo", Uuid::from_u128(stream));
-        let mark = self.store.mark(consumer, &stream).await.unwrap();
+        let mark = self.guard(consumer, stream).await;
         mark.map(|m| m.version)
+    }
+
+    async fn guard(&self, consumer: &str, stream: u128) -> Option<Guard> {
+        let stream = StreamId::new("Foo", Uuid::from_u128(stream));
+        self.store.mark(consumer, &stream).await.unwrap()
     }
 
     async fn parked(&self) -> Vec<String> {

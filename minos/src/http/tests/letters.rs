@@ -210,6 +210,10 @@ async fn decisions_say_who_and_why_and_are_kept() {
     }
     let all = json!({ "by": "bob", "reason": "clean" });
     problem(toy.decide("/discard", &all).await, 400).await;
+    let forced = json!({ "by": "bob", "reason": "clean", "force": true });
+    for path in ["/replay", "/replay?limit=3&after=1"] {
+        problem(toy.decide(path, &forced).await, 400).await;
+    }
 
     // Nobody here handles it any more.
     let replay = toy

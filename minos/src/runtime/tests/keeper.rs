@@ -7,7 +7,7 @@ use crate::{
     broker::memory::Broker,
     health::Health,
     runtime::{DeadLetters, Decision, Keeper, Stop},
-    store::{Reason, UnitOfWork},
+    store::{Mark, Reason, UnitOfWork},
 };
 
 impl Bench {
@@ -92,4 +92,68 @@ async fn what_queues_behind_nothing_goes_on() {
     bench.keeper(DAY).sweep(&Stop::default()).await.unwrap();
     assert_eq!(bench.calls(), v(&[3, 4]));
     assert_eq!(bench.parked().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_gap_that_was_filled_goes_on_although_whoever_filled_it_died() {
+    for swept in [true, false] {
+        let bench = bench(&[UPDATED], Role::Command, Recorder::default());
+        for n in [5, 7] {
+            bench.event(&event(1, n)).await;
+        }
+        // As long as something is missing it stays.
+        let keeper = bench.keeper(DAY);
+        keeper.sweep(&Stop::default()).await.unwrap();
+        let letters = bench.letters("Block").await;
+        assert_eq!((letters.len(), letters[0].reason), (1, Reason::Gap));
+        let missing = event(1, 6);
+        let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
+        for consumer in ["Block", "Block.first"] {
+            unit.marks.push(Mark {
+                consumer: consumer.to_owned(),
+                stream: StreamId::new("Foo", Uuid::from_u128(1)),
+                expected: bench.guard(consumer, 1).await,
+                reached: Guard {
+                    version: 6,
+                    tail: missing.id,
+                },
+            });
+        }
+        bench.store.commit(unit).await.unwrap();
+        match swept {
+            true => keeper.sweep(&Stop::default()).await.unwrap(),
+            false => bench.event(&missing).await,
+        }
+        assert_eq!(bench.calls(), v(&[5, 7]), "{swept}");
+        assert_eq!(bench.parked().await, Vec::<String>::new(), "{swept}");
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn a_letter_that_cannot_be_read_does_not_stop_the_keeper() {
+    use sqlx::{Connection, SqliteConnection};
+
+    let mut bench = bench(&[UPDATED], Role::Command, Recorder::default());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.db").display().to_string();
+    let options = crate::store::sqlite::Options::default();
+    let store = crate::store::sqlite::Store::open(&path, options).await;
+    bench.handler.core = core(Arc::new(store.unwrap()));
+    bench.recorder.poison.lock().unwrap().extend(v(&[2]));
+    for n in 2..=3 {
+        bench.event(&event(1, n)).await;
+    }
+    let mut stranger = SqliteConnection::connect(&path).await.unwrap();
+    let spoilt = sqlx::query("UPDATE minos_dead_letters SET details = 'x'");
+    assert_eq!(
+        spoilt.execute(&mut stranger).await.unwrap().rows_affected(),
+        2
+    );
+    let (keeper, stop) = (bench.keeper(DAY), Stop::default());
+    keeper.sweep(&stop).await.unwrap_err();
+    // It comes to its end and not to an error.
+    stop.stop();
+    keeper.run(stop).await.unwrap();
+    bench.handler.core.store.close().await;
 }

@@ -1,11 +1,14 @@
 //! Dead letters: one handler's trouble is nobody else's, and what is parked comes back in order.
 
+use futures_util::FutureExt;
+
 use super::*;
 use crate::{
     broker::{Broker, memory::Broker as MemoryBroker},
     health::Health,
     runtime::{DeadLetters, Decision, Relay, Report},
     store::{Mark, Reason, UnitOfWork},
+    testing::{Moment, ObservedStore, Observer},
 };
 
 impl Bench {
@@ -130,6 +133,86 @@ impl Dispatch for CuredAfterOne {
             let answer = self.0.call(route, cx, raw).await;
             self.0.poison.lock().unwrap().clear();
             answer
+        })
+    }
+}
+
+#[tokio::test]
+async fn what_is_decided_about_a_later_event_takes_none_from_the_last_handler() {
+    for (decides, sick) in [
+        (Decides::Discard, false),
+        (Decides::Discard, true),
+        (Decides::Force, false),
+        (Decides::Force, true),
+    ] {
+        let recorder = if sick {
+            poisoned(&v(&[6]), Some(1))
+        } else {
+            Recorder::default()
+        };
+        let bench = bench(&[UPDATED, UPDATED], Role::Command, recorder);
+        for n in [5, 7] {
+            bench.event(&event(1, n)).await;
+        }
+        let gap = bench.letters("Block").await[0].id;
+        let mut block = bench.handler.handlers[0].clone();
+        block.dispatch = Arc::new(Meddled {
+            recorder: bench.recorder.clone(),
+            letters: bench.dead_letters(),
+            gap,
+            decides,
+        });
+        let message = event(1, 6);
+        let origin = Some(&PLACE);
+        let incoming = Incoming {
+            message: &message,
+            origin,
+        };
+        bench.handler.event(&block, incoming).await.unwrap();
+        assert_eq!(bench.mark("Block", 1).await, Some(7), "{decides:?}");
+        assert_eq!(bench.mark("Block.first", 1).await, Some(6), "{decides:?}");
+        assert_eq!(bench.mark("Block.second", 1).await, Some(6), "{decides:?}");
+        let left: &[_] = match sick {
+            true => &[("Block.second".to_owned(), Reason::Failed, Some(6))],
+            false => &[],
+        };
+        assert_eq!(bench.all().await, left, "{decides:?}");
+        // Nothing is held up or lost after that.
+        bench.cure();
+        let (letters, all) = (bench.dead_letters(), LetterFilter::all(9));
+        letters.replay_all(&all, &why()).await.unwrap();
+        bench.event(&event(1, 8)).await;
+        assert_eq!(bench.calls()[bench.calls().len() - 2..], v(&[8, 8]));
+        assert_eq!(bench.all().await, []);
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Decides {
+    Discard,
+    Force,
+}
+
+/// Somebody decides about a gap while what was missing is in the last handler.
+#[derive(Debug)]
+struct Meddled {
+    recorder: Arc<Recorder>,
+    letters: DeadLetters,
+    gap: Uuid,
+    decides: Decides,
+}
+
+impl Dispatch for Meddled {
+    fn call<'a>(&'a self, route: usize, cx: &'a Context, raw: &'a Raw) -> BoxFuture<'a, Answer> {
+        Box::pin(async move {
+            if route == 1 && self.letters.get(self.gap).await.is_ok() {
+                match self.decides {
+                    Decides::Discard => self.letters.discard(self.gap, &why()).await,
+                    Decides::Force => self.letters.replay(self.gap, &why().by_force()).await,
+                }
+                .unwrap();
+            }
+            self.recorder.call(route, cx, raw).await
         })
     }
 }
@@ -300,6 +383,109 @@ async fn a_fork_holds_its_aggregate_until_somebody_decides() {
 }
 
 #[tokio::test]
+async fn what_waited_for_a_block_goes_only_to_the_handlers_that_are_not_done_with_it() {
+    let bench = bench(&[UPDATED, UPDATED], Role::Command, Recorder::default());
+    let next = event(1, 5);
+    bench.event(&event(1, 4)).await;
+    // Another instance is between the two handlers of the next one when a fork parks it here.
+    let before = bench.guard("Block.first", 1).await;
+    let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
+    unit.marks.push(Mark {
+        consumer: "Block.first".to_owned(),
+        stream: StreamId::new("Foo", Uuid::from_u128(1)),
+        expected: before,
+        reached: Guard {
+            version: 5,
+            tail: next.id,
+        },
+    });
+    bench.store.commit(unit).await.unwrap();
+    for message in [event(1, 4), next] {
+        bench.event(&message).await;
+    }
+    assert_eq!(
+        bench.all().await,
+        [
+            ("Block".to_owned(), Reason::Fork, Some(4)),
+            ("Block".to_owned(), Reason::Behind, Some(5)),
+        ]
+    );
+    let letters = bench.dead_letters();
+    let fork = bench.letters("Block").await[0].id;
+    letters.discard(fork, &why()).await.unwrap();
+    assert_eq!(bench.calls(), v(&[4, 4, 5]));
+    for name in ["Block", "Block.first", "Block.second"] {
+        assert_eq!(bench.mark(name, 1).await, Some(5), "{name}");
+    }
+    // By force every handler gets the other event of a version that it has seen.
+    bench.event(&event(1, 5)).await;
+    let fork = bench.letters("Block").await[0].id;
+    letters.replay(fork, &why().by_force()).await.unwrap();
+    assert_eq!(bench.calls()[3..], v(&[5, 5]));
+    assert_eq!(bench.all().await, []);
+}
+
+#[tokio::test]
+async fn a_handler_that_ends_while_the_block_is_drained_is_not_run_again() {
+    let mut bench = bench(&[UPDATED], Role::Command, Recorder::default());
+    for n in [5, 7] {
+        bench.event(&event(1, n)).await;
+    }
+    let next = bench.letters("Block").await[0].message.clone();
+    let missing = event(1, 6);
+    let reached = |message: &Message| Guard {
+        version: message.headers.version.unwrap(),
+        tail: message.id,
+    };
+    let guard = bench.guard("Block.first", 1).await;
+    // Another instance handles both while this one lets the later one go.
+    let steps = [
+        ("Block.first", guard, reached(&missing)),
+        ("Block", guard, reached(&missing)),
+        ("Block.first", Some(reached(&missing)), reached(&next)),
+    ];
+    bench.handler.core = core(Arc::new(ObservedStore::new(
+        bench.store.clone(),
+        Arc::new(Faster {
+            store: bench.store.clone(),
+            steps: Mutex::new(steps.into()),
+        }),
+    )));
+    let letter = bench.letters("Block").await[0].id;
+    let by_force = why().by_force();
+    let report = bench.dead_letters().replay(letter, &by_force).await;
+    assert_eq!(report.unwrap().done, [letter]);
+    assert_eq!(bench.calls(), v(&[5]));
+    assert_eq!(bench.all().await, []);
+    assert_eq!(bench.mark("Block", 1).await, Some(7));
+    assert_eq!(bench.mark("Block.first", 1).await, Some(7));
+}
+
+/// Another instance that moves marks just before this one commits.
+#[derive(Debug)]
+struct Faster {
+    store: Arc<memory::Store>,
+    steps: Mutex<Vec<(&'static str, Option<Guard>, Guard)>>,
+}
+
+impl Observer for Faster {
+    fn before(&self, _: Moment<'_>) {
+        for (consumer, expected, reached) in self.steps.lock().unwrap().drain(..) {
+            let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
+            unit.marks.push(Mark {
+                consumer: consumer.to_owned(),
+                stream: StreamId::new("Foo", Uuid::from_u128(1)),
+                expected,
+                reached,
+            });
+            self.store.commit(unit).now_or_never().unwrap().unwrap();
+        }
+    }
+
+    fn after(&self, _: Moment<'_>) {}
+}
+
+#[tokio::test]
 async fn by_force_an_event_is_handled_without_those_before_it() {
     let bench = bench(&[UPDATED], Role::Query, Recorder::default());
     for n in 3..=4 {
@@ -313,6 +499,34 @@ async fn by_force_an_event_is_handled_without_those_before_it() {
     assert_eq!(report.done.len(), 2);
     assert_eq!(bench.calls(), v(&[3, 4]));
     assert_eq!(bench.mark("Block", 1).await, Some(4));
+}
+
+#[tokio::test]
+async fn by_filter_nothing_is_forced_that_is_not_meant() {
+    let bench = bench(&[UPDATED], Role::Command, Recorder::default());
+    let mut other = event(1, 8);
+    other.name = "FooMoved".to_owned();
+    for message in [event(1, 5), event(1, 7), other] {
+        bench.event(&message).await;
+    }
+    let named = |name: &str| LetterFilter {
+        name: Some(name.to_owned()),
+        ..LetterFilter::all(100)
+    };
+    let letters = bench.dead_letters();
+    let [gap, other] = bench.letters("Block").await.try_into().unwrap();
+    let by_force = why().by_force();
+    let report = letters.replay_all(&named("FooMoved"), &by_force).await;
+    let report = report.unwrap();
+    assert_eq!((report.done.len(), report.held.len()), (0, 1));
+    assert_eq!(report.held[0].letter, gap.id);
+    assert_eq!(bench.calls(), v(&[5]));
+    assert_eq!(bench.mark("Block", 1).await, Some(5));
+    // What was meant takes the other one with it, which needs no force then.
+    let report = letters.replay_all(&named("FooUpdated"), &by_force).await;
+    assert_eq!(report.unwrap().done, [gap.id, other.id]);
+    assert_eq!(bench.calls(), v(&[5, 7]));
+    assert_eq!(bench.mark("Block", 1).await, Some(8));
 }
 
 #[tokio::test]
