@@ -54,8 +54,9 @@ impl Handler {
         };
         let key = stream.to_string();
         let store = &self.core.store;
-        let (mark, first) =
-            tokio::try_join!(store.mark(block, &stream), store.first_parked(block, &key))?;
+        // The mark first: whoever parks after the look for letters moves it, and what was decided here is refused.
+        let mark = store.mark(block, &stream).await?;
+        let first = store.first_parked(block, &key).await?;
         // The log itself is complete, so a view that begins in the middle of a stream missed nothing.
         let complete = incoming.origin.is_none();
         let (reason, why, seal) = match stands(handlers, (&stream, reached), mark, complete) {

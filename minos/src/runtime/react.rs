@@ -128,8 +128,9 @@ impl Handler {
             return Ok(Some((seal, forgotten.map(|why| (Reason::Expired, why)))));
         };
         let key = stream.to_string();
-        let (expected, first) =
-            tokio::try_join!(store.mark(name, &stream), store.first_parked(name, &key))?;
+        // In this order, as for the block.
+        let expected = store.mark(name, &stream).await?;
+        let first = store.first_parked(name, &key).await?;
         if expected.is_some_and(|mark| mark.version >= reached.version) {
             return Ok(None);
         }

@@ -8,7 +8,8 @@ mod facts;
 mod find;
 mod letter;
 pub mod memory;
-#[cfg(all(test, any(feature = "postgres", feature = "sqlite")))]
+#[cfg(test)]
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod old_letters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
