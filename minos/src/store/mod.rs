@@ -10,7 +10,7 @@ mod letter;
 pub mod memory;
 #[cfg(test)]
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
-mod old_letters;
+pub(crate) mod old_letters;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

@@ -1,4 +1,4 @@
-//! Dead letters that an older version kept, for the tests of the migrations.
+//! Dead letters that another version kept, or spoilt, for tests.
 
 use uuid::Uuid;
 
@@ -75,4 +75,14 @@ pub(super) async fn stand(store: &dyn Store) {
     }
     let first = store.first_parked("A", &format!("Foo/{SUBJECT}")).await;
     assert_eq!(first.unwrap().unwrap().message.headers.version, Some(5));
+}
+
+/// Makes all letters of a file such that they cannot be read; answers how many.
+#[cfg(feature = "sqlite")]
+pub(crate) async fn spoil(path: &str) -> u64 {
+    use sqlx::{Connection, Executor, SqliteConnection};
+
+    let mut file = SqliteConnection::connect(path).await.unwrap();
+    let sql = "UPDATE minos_dead_letters SET details = 'x'";
+    file.execute(sql).await.unwrap().rows_affected()
 }

@@ -132,8 +132,6 @@ async fn a_gap_that_was_filled_goes_on_although_whoever_filled_it_died() {
 #[cfg(feature = "sqlite")]
 #[tokio::test]
 async fn a_letter_that_cannot_be_read_does_not_stop_the_keeper() {
-    use sqlx::{Connection, SqliteConnection};
-
     let mut bench = bench(&[UPDATED], Role::Command, Recorder::default());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("s.db").display().to_string();
@@ -144,12 +142,7 @@ async fn a_letter_that_cannot_be_read_does_not_stop_the_keeper() {
     for n in 2..=3 {
         bench.event(&event(1, n)).await;
     }
-    let mut stranger = SqliteConnection::connect(&path).await.unwrap();
-    let spoilt = sqlx::query("UPDATE minos_dead_letters SET details = 'x'");
-    assert_eq!(
-        spoilt.execute(&mut stranger).await.unwrap().rows_affected(),
-        2
-    );
+    assert_eq!(crate::store::old_letters::spoil(&path).await, 2);
     let (keeper, stop) = (bench.keeper(DAY), Stop::default());
     keeper.sweep(&stop).await.unwrap_err();
     // It comes to its end and not to an error.
