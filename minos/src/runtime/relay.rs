@@ -87,8 +87,19 @@ struct Tail {
     /// Everything up to here is published.
     sent: Position,
     moved_at: Instant,
+    /// When this instance last saw that the cursor is its own.
+    looked_at: Option<Instant>,
+    /// What comes after `sent`, if that was read already.
+    next: Option<Batch>,
     /// Where another instance's cursor stands, and since when.
     foreign: Option<(Cursor, Instant)>,
+}
+
+/// Messages, and where they stand.
+#[derive(Debug)]
+struct Batch {
+    places: Vec<Position>,
+    messages: Vec<Message>,
 }
 
 impl Relay {
@@ -138,6 +149,8 @@ impl Relay {
             },
             sent: stored.position,
             moved_at: Instant::now(),
+            looked_at: None,
+            next: None,
             foreign,
         })
     }
@@ -156,6 +169,8 @@ impl Relay {
             cursor,
             sent: cursor.position,
             moved_at: Instant::now(),
+            looked_at: None,
+            next: None,
             foreign: None,
         })
     }
@@ -175,40 +190,41 @@ impl Relay {
 
     /// Publishes the next batch; `false` if there is none, or if another instance does it.
     async fn step(&self, tail: &mut Tail, topics: &mut BTreeSet<String>) -> Result<bool> {
-        let store = &self.core.store;
-        let rows: Vec<(Position, Message)> = match tail.source {
-            Source::Events => {
-                let events = store.events(tail.sent, BATCH).await?;
-                events
-                    .into_iter()
-                    .map(|e| (e.position, message(e)))
-                    .collect()
-            }
-            Source::Outbox => store.outbox(tail.sent, BATCH).await?,
+        let batch = match tail.next.take() {
+            Some(next) => next,
+            None => self.read(tail.source, tail.sent).await?,
         };
-        let Some(last) = rows.last().map(|(position, _)| *position) else {
+        let Some(last) = batch.places.last().copied() else {
             return Ok(false);
         };
         if !self.holds(tail).await? {
             return Ok(false);
         }
-        let messages: Vec<Message> = rows.iter().map(|(_, message)| message.clone()).collect();
-        let new: BTreeSet<String> = messages
+        let unknown = |m: &&Message| !topics.contains(&m.topic);
+        let new: BTreeSet<&String> = batch
+            .messages
             .iter()
+            .filter(unknown)
             .map(|m| &m.topic)
-            .filter(|t| !topics.contains(*t))
-            .cloned()
             .collect();
         if !new.is_empty() {
-            self.broker
-                .ensure_topics(&new.iter().cloned().collect::<Vec<_>>())
-                .await?;
+            let new: Vec<String> = new.into_iter().cloned().collect();
+            self.broker.ensure_topics(&new).await?;
             topics.extend(new);
         }
-        match self.broker.publish(&messages).await {
-            Err(broker::Error::TooLarge { .. }) => self.publish_each(tail.source, &rows).await?,
+        let published = self.broker.publish(&batch.messages);
+        // Where more waits, it is read meanwhile.
+        let (published, next) = if batch.messages.len() == BATCH as usize {
+            let (published, next) = tokio::join!(published, self.read(tail.source, last));
+            (published, Some(next?))
+        } else {
+            (published.await, None)
+        };
+        match published {
+            Err(broker::Error::TooLarge { .. }) => self.publish_each(tail.source, &batch).await?,
             published => published?,
         }
+        tail.next = next;
         tail.sent = last;
         if tail.moved_at.elapsed() >= LAZINESS {
             self.settle(tail).await?;
@@ -216,14 +232,33 @@ impl Relay {
         Ok(true)
     }
 
+    /// What comes after a place.
+    async fn read(&self, source: Source, after: Position) -> Result<Batch> {
+        let store = &self.core.store;
+        let (places, messages) = match source {
+            Source::Events => {
+                let events = store.events(after, BATCH).await?;
+                events.into_iter().map(|e| (e.position, message(e))).unzip()
+            }
+            Source::Outbox => store.outbox(after, BATCH).await?.into_iter().unzip(),
+        };
+        Ok(Batch { places, messages })
+    }
+
     /// Whether this instance is the one that publishes; takes over from one that stands still.
     async fn holds(&self, tail: &mut Tail) -> Result<bool> {
+        // Who is fenced off finds out when its cursor does not move; until then messages come twice.
+        if tail.foreign.is_none() && tail.looked_at.is_some_and(|at| at.elapsed() < LAZINESS) {
+            return Ok(true);
+        }
         let stored = self.core.store.cursor(tail.source.cursor()).await?;
+        tail.looked_at = Some(Instant::now());
         if stored.fence == tail.cursor.fence {
             tail.foreign = None;
             return Ok(true);
         }
         tail.sent = stored.position;
+        tail.next = None;
         match tail.foreign {
             Some((seen, since)) if seen == stored => {
                 let patience = self.patience(tail.source);
@@ -265,8 +300,8 @@ impl Relay {
     }
 
     /// One after the other, because one is too large: that one is parked, the others go on.
-    async fn publish_each(&self, source: Source, rows: &[(Position, Message)]) -> Result<()> {
-        for (position, message) in rows {
+    async fn publish_each(&self, source: Source, batch: &Batch) -> Result<()> {
+        for (position, message) in batch.places.iter().zip(&batch.messages) {
             match self.broker.publish(std::slice::from_ref(message)).await {
                 Err(e @ broker::Error::TooLarge { .. }) => {
                     error!(message = %message.id, name = message.name, error = %e, "a message is parked");

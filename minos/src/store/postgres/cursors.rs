@@ -1,4 +1,7 @@
 //! What changes without a unit of work: cursors, and the end of the outbox.
+//!
+//! A step forward need not be durable: a crash of the server sets the reader back, which then sees again what it has
+//! seen, as after a crash of its own.
 
 use std::sync::Arc;
 
@@ -32,10 +35,12 @@ pub(super) async fn shift(
     let text = if from == Cursor::default() {
         "INSERT INTO minos_cursors AS t (name, epoch, xid, place, fence) VALUES ($1, $6, $7, $8, $5) \
          ON CONFLICT (name) DO UPDATE SET epoch = $6, xid = $7, place = $8 \
-         WHERE t.epoch = $2 AND t.xid = $3 AND t.place = $4 AND t.fence = $5 RETURNING 1"
+         WHERE t.epoch = $2 AND t.xid = $3 AND t.place = $4 AND t.fence = $5 \
+         RETURNING set_config('synchronous_commit', 'off', true)"
     } else {
         "UPDATE minos_cursors t SET epoch = $6, xid = $7, place = $8 \
-         WHERE t.name = $1 AND t.epoch = $2 AND t.xid = $3 AND t.place = $4 AND t.fence = $5 RETURNING 1"
+         WHERE t.name = $1 AND t.epoch = $2 AND t.xid = $3 AND t.place = $4 AND t.fence = $5 \
+         RETURNING set_config('synchronous_commit', 'off', true)"
     };
     let sql = pool.connector.schema.sql(text);
     let rows = pool
@@ -58,7 +63,10 @@ pub(super) async fn trim(pool: &Arc<Pool>, upto: Position) -> Result<()> {
     let sql = pool
         .connector
         .schema
-        .sql("DELETE FROM minos_outbox WHERE (epoch, xid, place) <= ($1, $2, $3)");
+        .sql(
+            "DELETE FROM minos_outbox USING (SELECT set_config('synchronous_commit', 'off', true)) quick \
+             WHERE (epoch, xid, place) <= ($1, $2, $3)",
+        );
     pool.write("the outbox's end", &sql, |to| {
         use sqlx::Arguments;
         to.add(upto.epoch)?;

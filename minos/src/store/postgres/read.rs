@@ -7,7 +7,7 @@ use std::sync::{
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgArguments, PgRow};
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::{
@@ -226,10 +226,13 @@ pub(super) async fn events(
     rows.iter().map(|row| event(row, 1)).collect()
 }
 
+/// The longest pause between two looks at what an older transaction hides.
+const HIDDEN: Duration = Duration::from_millis(2);
+
 /// A page of rows behind their horizon.
 ///
 /// What this process has committed should be seen by its next read, but an older transaction of anybody may hide it:
-/// waits a little for that one's end.
+/// if there is nothing else to read, waits a little for that one's end.
 async fn page(
     shared: &Shared,
     quiet: &Quiet,
@@ -245,8 +248,9 @@ async fn page(
         return Ok(Vec::new());
     }
     let until = Instant::now() + shared.options.settle;
-    let mut pause = Duration::from_millis(1);
+    let mut changes = shared.changes.subscribe();
     loop {
+        changes.mark_unchanged();
         let mut rows = fetch!(
             pool,
             "a page of the log",
@@ -267,11 +271,11 @@ async fn page(
             let last = rows.last().map(|row| rows::position(row, 1)).transpose()?;
             quiet.note(last.unwrap_or(after), signs);
         }
-        if full || horizon > own || Instant::now() + pause > until {
+        if !rows.is_empty() || horizon > own || Instant::now() > until {
             return Ok(rows);
         }
-        sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(20));
+        // The transaction that hides it is most likely one of ours.
+        timeout(HIDDEN, changes.changed()).await.ok();
     }
 }
 
