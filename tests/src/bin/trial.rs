@@ -2,7 +2,8 @@
 //!
 //! `TRIAL_SERVICES` names them (`foo,foobar`, `accounts,audit` or `trial`), `TRIAL_FUSE` the moment at which the process dies by
 //! SIGKILL: a number (moments are counted over commits, cursors, publications, and offsets, before and after each),
-//! or the first moment of a name, such as `before publish Reply CreateFooBar`.
+//! or the first moment of a name, such as `before publish Reply CreateFooBar` or `after commit AddFooBar 2` (the second
+//! transition of a saga).
 //! With `TRIAL_LOG` set to directives (`minos=info`), the log goes to stderr. With `TRIAL_REPEAT` set, what is published is published a second time after what follows it, as a relay does that
 //! lost its place. Everything else is configured as usual (`MINOS_..`).
 
@@ -78,7 +79,13 @@ impl Fuse {
 /// What a moment is called.
 fn name(moment: Moment<'_>) -> String {
     match moment {
-        Moment::Commit(_) => "commit".to_owned(),
+        Moment::Commit(unit) => {
+            let sagas = unit.sagas.iter().map(|(row, _)| row);
+            let moved: Vec<_> = sagas
+                .map(|row| format!(" {} {} {}", row.name, row.version, row.status))
+                .collect();
+            format!("commit{}", moved.concat())
+        }
         Moment::Cursor(name) => format!("cursor {name}"),
         Moment::Publish(messages) => {
             let names: Vec<_> = messages
