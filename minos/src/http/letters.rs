@@ -209,8 +209,22 @@ fn letter_id(text: &str) -> Result<Uuid> {
 
 impl Request {
     pub(super) async fn answer(self, app: &App, id: Uuid) -> Reply {
-        let letters = &app.letters;
-        let answer = match self {
+        let letters = app.letters.clone();
+        // Whoever hangs up must not leave a letter taken back with those behind it still waiting.
+        let answer = app
+            .core
+            .runtime
+            .spawn(async move { self.done(&letters).await });
+        let answer = answer.await.unwrap_or_else(|e| Err(Error::other(e)));
+        match answer {
+            Ok(answer) => Reply::json(200, &answer, id),
+            Err(e) => Reply::failed(&e.into_failure(), id),
+        }
+        .with(CACHE_CONTROL, "no-store")
+    }
+
+    async fn done(self, letters: &DeadLetters) -> Result<Value> {
+        match self {
             Request::List(filter) => list(letters, &filter).await,
             Request::Show(letter) => show(letters, letter).await,
             Request::Replay(letter, decision) => {
@@ -227,12 +241,7 @@ impl Request {
                 .discard_all(&filter, &decision)
                 .await
                 .map(|r| json!(r)),
-        };
-        match answer {
-            Ok(answer) => Reply::json(200, &answer, id),
-            Err(e) => Reply::failed(&e.into_failure(), id),
         }
-        .with(CACHE_CONTROL, "no-store")
     }
 }
 
