@@ -113,7 +113,7 @@ fn action(ident: &Ident, shape: &Shape) -> TokenStream {
     match shape {
         Shape::Remote(output) => {
             let sent = sent(output);
-            quote_spanned!(span=> __m::Action::Remote(|__s| (#sent.send)(&Self::#ident(__s))))
+            quote_spanned!(span=> __m::Action::Remote(#sent.target, |__s| (#sent.send)(&Self::#ident(__s))))
         }
         Shape::Local(local) => {
             let Local {

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::flow::{Action, Callback, Outgoing, Step, StepEnd};
+pub use self::flow::{Action, Callback, Lapse, Outgoing, Step, StepEnd, Target, When};
 pub(crate) use self::flow::{Flow, LocalOutcome};
 use crate::{enroute::At, model::Model};
 

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
-use super::{Outgoing, StepTarget, Verdict};
+use super::{Outgoing, StepTarget, Target, Verdict};
 use crate::{
     error::{Error, Kind, Result},
     payload::Payload,
@@ -53,6 +53,8 @@ pub enum SendsSaga {}
 /// Kind, reply, and error are parameters of their own, so that a type which cannot be sent is one error.
 #[derive(Debug)]
 pub struct Sent<T, K, R, E> {
+    /// Whom it reaches.
+    pub target: Target,
     /// Encodes it.
     pub send: fn(&T) -> Result<Outgoing>,
     of: PhantomData<(K, R, E)>,
@@ -62,6 +64,10 @@ pub struct Sent<T, K, R, E> {
 #[must_use]
 pub const fn sent<T: Sends>() -> Sent<T, T::Kind, T::Reply, T::Error> {
     Sent {
+        target: Target {
+            kind: T::KIND,
+            name: T::NAME,
+        },
         send: T::outgoing,
         of: PhantomData,
     }

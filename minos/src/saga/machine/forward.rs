@@ -7,7 +7,7 @@ use crate::{
     message::{self, Outcome},
     saga::{
         TargetKind, Verdict,
-        flow::Compensation,
+        flow::What,
         run::{Execution, Status, StepRun, StepStatus, Trouble, Waiting},
     },
 };
@@ -37,9 +37,9 @@ impl Machine<'_> {
     pub(super) fn execute(&mut self, index: usize, undo: bool, before: u32) {
         let step = self.steps[index];
         let local = if undo {
-            step.compensation == Some(Compensation::Local)
+            step.compensation == Some(What::Local)
         } else {
-            step.local
+            step.what == What::Local
         };
         let execution = Execution {
             command: self.env.clock.new_uuid(),

@@ -20,7 +20,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{
-    flow::{Flow, LocalOutcome, StepEnd, StepInfo},
+    flow::{Flow, LocalOutcome, StepEnd, StepInfo, What},
     run::{Execution, Run, Status, StepStatus, Trouble, Waiting},
 };
 use crate::{
@@ -178,7 +178,13 @@ pub(crate) fn local_step(flow: &dyn Flow, run: &Run, now: DateTime<Utc>) -> Opti
 
 /// Names and kinds of the steps, to be told when a run's step is no longer there.
 fn definition(steps: &[StepInfo]) -> String {
-    let step = |s: &StepInfo| format!("{}{}", s.name, if s.local { ":local" } else { "" });
+    let step = |s: &StepInfo| {
+        format!(
+            "{}{}",
+            s.name,
+            if s.what == What::Local { ":local" } else { "" }
+        )
+    };
     steps.iter().map(step).collect::<Vec<_>>().join(",")
 }
 

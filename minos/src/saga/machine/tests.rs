@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::super::{
-    flow::{Compensation, Flow, LocalOutcome, Outgoing, StepEnd, StepInfo},
+    flow::{Flow, LocalOutcome, Outgoing, StepEnd, StepInfo, Target, What},
     machine,
     run::{Run, Waiting},
 };
@@ -60,13 +60,23 @@ const NAMES: [(&str, &str); 2] = [("A", "UndoA"), ("B", "UndoB")];
 
 impl TestFlow {
     fn new(retry: u32, pivot: bool) -> Self {
+        let target = |name| Target {
+            kind: TargetKind::Command,
+            name,
+        };
         let step = |name| StepInfo {
             name,
-            local: false,
-            compensation: Some(Compensation::Remote),
+            what: What::Remote(target(name)),
+            compensation: Some(What::Remote(target("undo"))),
             timeout: Some(Duration::from_secs(1)),
             retry,
             pivot: false,
+            on_timeout: false,
+            backoff: None,
+            max_backoff: None,
+            when: None,
+            choice: None,
+            parallel: None,
         };
         let mut steps = vec![step("A"), step("B")];
         steps[0].pivot = pivot;
@@ -116,6 +126,18 @@ impl Flow for TestFlow {
             Verdict::Compensate
         };
         Ok((verdict, state.clone()))
+    }
+
+    fn holds(&self, _: usize, _: &Payload) -> Result<bool> {
+        Ok(true)
+    }
+
+    fn signal(&self, _: usize, _: &Payload, state: &Payload) -> Result<(Verdict, Payload)> {
+        Ok((self.verdict, state.clone()))
+    }
+
+    fn lapse(&self, _: usize, state: &Payload) -> Result<(Verdict, Payload)> {
+        Ok((Verdict::Compensate, state.clone()))
     }
 
     fn run<'a>(
