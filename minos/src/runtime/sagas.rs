@@ -11,7 +11,7 @@ use tokio::{
     task::{self, JoinSet},
     time::Instant,
 };
-use tracing::{error, warn};
+use tracing::{error, info};
 use uuid::Uuid;
 
 use super::{
@@ -27,7 +27,7 @@ use crate::{
     enroute::{Answer, BoxFuture, Role},
     error::{Error, Failure, Kind, Result},
     health::Health,
-    message::{Headers, Message, Outcome},
+    message::{self, Headers, Message, Outcome},
     payload::Payload,
     saga::{
         LocalOutcome, StepEnd,
@@ -171,8 +171,8 @@ async fn drive(core: &Arc<Core>, row: SagaRow, unsent: Option<DateTime<Utc>>) ->
             return settle(commit(core, moved, None).await);
         }
     };
-    if let Some((step, undo)) = machine::local_step(&**flow, &run, core.clock.now()) {
-        return local(core, &**flow, row, run, (step, undo)).await;
+    if let Some(step) = machine::local_step(&**flow, &run, core.clock.now()) {
+        return local(core, &**flow, row, run, step).await;
     }
     let moved = machine::due(&**flow, row, unsent, &env(core, None))?;
     settle(commit(core, moved, None).await)
@@ -239,7 +239,7 @@ async fn local(
     flow: &dyn Flow,
     row: SagaRow,
     saga: Run,
-    (step, undo): (usize, bool),
+    step: machine::Due,
 ) -> Result<()> {
     let origin = Origin {
         message: None,
@@ -249,8 +249,8 @@ async fn local(
     };
     let work = LocalStep {
         flow,
-        step,
-        undo,
+        step: step.step,
+        undo: step.undo,
         state: &saga.state,
         outcome: Mutex::new(None),
     };
@@ -258,7 +258,7 @@ async fn local(
     let seal = |unit: &mut UnitOfWork, answer: &Answer| {
         let moved = work
             .take(answer)
-            .and_then(|ran| machine::local(flow, row.clone(), ran, &env(core, None)));
+            .and_then(|ran| machine::local(flow, row.clone(), step.command, ran, &env(core, None)));
         match moved {
             Ok(moved) => add(unit, moved),
             Err(e) => broken = Some(e),
@@ -284,13 +284,23 @@ async fn local(
                 end,
                 state: saga.state.clone(),
             };
-            let moved = machine::local(flow, row, ran, &env(core, None))?;
+            let moved = machine::local(flow, row, step.command, ran, &env(core, None))?;
             settle(commit(core, moved, None).await)
         }
     }
 }
 
-/// What a saga made of a reply.
+/// What a saga is told.
+enum Told {
+    /// What became of a command.
+    Answer(Uuid, Outcome),
+    /// A signal.
+    Signal,
+    /// The saga that started it does not want it any more.
+    CalledOff,
+}
+
+/// What a saga made of what it was told.
 pub(super) enum Answered {
     /// It took it.
     Taken,
@@ -300,7 +310,7 @@ pub(super) enum Answered {
     Not(String),
 }
 
-/// Hands a reply to its saga, or parks it.
+/// Hands what a saga is told - a reply, a signal, or that it is called off - to it, or parks it.
 pub(super) async fn reply(handler: &Handler, incoming: Incoming<'_>) -> Result<()> {
     let message = incoming.message;
     if let Some(why) = handler.forgotten(CONSUMER, message, message.id).await? {
@@ -319,7 +329,7 @@ pub(super) async fn reply(handler: &Handler, incoming: Incoming<'_>) -> Result<(
     }
 }
 
-/// Hands a reply to its saga; `extra` adds to the unit.
+/// Hands what a saga is told to it; `extra` adds to the unit.
 pub(super) async fn answer(
     handler: &Handler,
     incoming: Incoming<'_>,
@@ -327,16 +337,18 @@ pub(super) async fn answer(
 ) -> Result<Answered> {
     let (core, message) = (&handler.core, incoming.message);
     let not = |why: &str| Ok(Answered::Not(why.to_owned()));
-    let (Some(id), Some(command), Some(status)) = (
-        message.headers.saga,
-        message.headers.command,
-        message.headers.status,
-    ) else {
-        return not("a reply without saga, command, or status");
+    let headers = &message.headers;
+    let told = match (message.kind, headers.command, headers.status) {
+        (message::Kind::Signal, ..) => Some(Told::Signal),
+        (message::Kind::Void, ..) => Some(Told::CalledOff),
+        (_, Some(command), Some(status)) => {
+            let payload = message.payload.clone();
+            Some(Told::Answer(command, Outcome { status, payload }))
+        }
+        _ => None,
     };
-    let outcome = Outcome {
-        status,
-        payload: message.payload.clone(),
+    let (Some(id), Some(told)) = (headers.saga, told) else {
+        return not("a reply without saga, command, or status");
     };
     let mut looked = 0;
     loop {
@@ -344,7 +356,7 @@ pub(super) async fn answer(
             // Its start may not be visible yet; after a while it never will.
             looked += 1;
             if looked >= handler.retries.attempts {
-                return not("a reply for a saga that does not exist");
+                return not("it is for a saga that does not exist");
             }
             if !handler.stop.sleep(handler.retries.first).await {
                 return Err(Error::new(Kind::Unavailable, "the service stops"));
@@ -353,12 +365,20 @@ pub(super) async fn answer(
         };
         let Some(flow) = core.sagas.get(row.name.as_str()) else {
             return Ok(Answered::Not(format!(
-                "a reply for a `{}`, which this service no longer has",
+                "it is for a `{}`, which this service no longer has",
                 row.name
             )));
         };
         let env = env(core, Some(message.id));
-        let moved = match machine::reply(&**flow, row, command, &outcome, &env) {
+        let content = (message.name.as_str(), &message.payload);
+        let moved = match &told {
+            Told::Answer(command, outcome) => machine::reply(&**flow, row, *command, outcome, &env),
+            Told::Signal => {
+                machine::signal(&**flow, row, content, None, &env).map(|(moved, _)| moved)
+            }
+            Told::CalledOff => machine::call_off(&**flow, row, &env),
+        };
+        let moved = match moved {
             Ok(moved) => moved,
             Err(e) => return Ok(Answered::Not(e.to_string())),
         };
@@ -366,7 +386,7 @@ pub(super) async fn answer(
         extra(&mut unit);
         match core.store.commit(unit).await {
             Err(store::Error::Moved { what: "saga", .. }) => {
-                warn!(saga = %id, "a saga moved while it was answered; again")
+                info!(saga = %id, "a saga moved while it was told something; again")
             }
             Err(store::Error::Moved { .. }) => return Ok(Answered::Taken),
             Err(store::Error::Duplicate { .. }) => return Ok(Answered::Before),
@@ -392,6 +412,7 @@ fn unit(core: &Core, moved: Moved, message: Option<Uuid>) -> UnitOfWork {
 
 fn add(unit: &mut UnitOfWork, moved: Moved) {
     unit.sagas.push((moved.row, moved.history));
+    unit.sagas.extend(moved.children);
     unit.outbox.extend(moved.messages);
 }
 
@@ -414,5 +435,6 @@ fn env(core: &Core, causation: Option<Uuid>) -> Env<'_> {
         now: clock.now(),
         clock,
         headers,
+        sagas: &core.sagas,
     }
 }

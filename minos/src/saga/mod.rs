@@ -52,6 +52,26 @@ pub struct SagaId {
 
 impl Model for SagaId {}
 
+impl SagaId {
+    /// The id of the run that `cx.start_once(key, ..)` starts.
+    ///
+    /// ```
+    /// # use minos::{Uuid, saga::{SagaId, Saga}};
+    /// # fn example<AddFooBar: Saga>(foo: Uuid) -> SagaId {
+    /// SagaId::of::<AddFooBar>(foo)
+    /// # }
+    /// ```
+    pub fn of<S: Saga>(key: impl fmt::Display) -> Self {
+        let name = format!("{}\u{1f}{key}", S::NAME);
+        Self {
+            saga: Uuid::new_v5(&KEYS, name.as_bytes()),
+        }
+    }
+}
+
+/// The name space of sagas that are started by key. It is stored.
+const KEYS: Uuid = Uuid::from_u128(0x6d69_6e6f_7353_4761_8000_7361_6761_0001);
+
 /// What kind of message a step sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TargetKind {
