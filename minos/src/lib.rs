@@ -44,6 +44,8 @@ pub use crate::{
     service::{Builder, Running, run},
 };
 pub use chrono;
+#[cfg(all(feature = "macros", feature = "testing"))]
+pub use minos_macros::crash_test;
 #[cfg(feature = "macros")]
 pub use minos_macros::{
     aggregate, aggregate_ref, command_service, construct, contract, error_model, main, model,

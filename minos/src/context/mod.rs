@@ -220,6 +220,10 @@ impl Context {
     /// # Errors
     /// [`Kind::Forbidden`] in a query service, [`Kind::Wiring`] in a service that has no sagas.
     pub fn signal<C: Contract>(&self, saga: SagaId, content: C) -> Result<()> {
+        self.signal_as(saga, C::NAME, Payload::encode(&content)?)
+    }
+
+    pub(crate) fn signal_as(&self, saga: SagaId, name: &str, payload: Payload) -> Result<()> {
         self.writable("signal")?;
         if self.core.sagas.is_empty() {
             let text = format!("the service `{}` has no saga to signal", self.core.name);
@@ -229,14 +233,14 @@ impl Context {
             id: self.new_uuid(),
             kind: message::Kind::Signal,
             topic: message::replies_topic(&self.core.name),
-            name: C::NAME.to_owned(),
+            name: name.to_owned(),
             key: saga.saga.to_string(),
             at: self.at,
             headers: Headers {
                 saga: Some(saga.saga),
                 ..self.headers()
             },
-            payload: Payload::encode(&content)?,
+            payload,
         };
         self.staged().outbox.push(message);
         Ok(())

@@ -27,6 +27,9 @@ pub(crate) use self::{
     supervise::{Stop, Supervisor},
 };
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::sagas::{commit, drive, told};
+
 pub use self::{
     letters::{DeadLetters, Left, Report},
     operation::{Decision, Operation},

@@ -152,7 +152,11 @@ impl Due {
 }
 
 /// Moves one saga that is due: its local step, or what the time means for it.
-async fn drive(core: &Arc<Core>, row: SagaRow, unsent: Option<DateTime<Utc>>) -> Result<()> {
+pub(crate) async fn drive(
+    core: &Arc<Core>,
+    row: SagaRow,
+    unsent: Option<DateTime<Utc>>,
+) -> Result<()> {
     let Some(flow) = core.sagas.get(row.name.as_str()) else {
         // During a rolling deploy an instance that knows it may be there already.
         if row
@@ -290,16 +294,6 @@ async fn local(
     }
 }
 
-/// What a saga is told.
-enum Told {
-    /// What became of a command.
-    Answer(Uuid, Outcome),
-    /// A signal.
-    Signal,
-    /// The saga that started it does not want it any more.
-    CalledOff,
-}
-
 /// What a saga made of what it was told.
 pub(super) enum Answered {
     /// It took it.
@@ -337,18 +331,8 @@ pub(super) async fn answer(
 ) -> Result<Answered> {
     let (core, message) = (&handler.core, incoming.message);
     let not = |why: &str| Ok(Answered::Not(why.to_owned()));
-    let headers = &message.headers;
-    let told = match (message.kind, headers.command, headers.status) {
-        (message::Kind::Signal, ..) => Some(Told::Signal),
-        (message::Kind::Void, ..) => Some(Told::CalledOff),
-        (_, Some(command), Some(status)) => {
-            let payload = message.payload.clone();
-            Some(Told::Answer(command, Outcome { status, payload }))
-        }
-        _ => None,
-    };
-    let (Some(id), Some(told)) = (headers.saga, told) else {
-        return not("a reply without saga, command, or status");
+    let Some(id) = message.headers.saga else {
+        return not("it is for no saga");
     };
     let mut looked = 0;
     loop {
@@ -363,22 +347,7 @@ pub(super) async fn answer(
             }
             continue;
         };
-        let Some(flow) = core.sagas.get(row.name.as_str()) else {
-            return Ok(Answered::Not(format!(
-                "it is for a `{}`, which this service no longer has",
-                row.name
-            )));
-        };
-        let env = env(core, Some(message.id));
-        let content = (message.name.as_str(), &message.payload);
-        let moved = match &told {
-            Told::Answer(command, outcome) => machine::reply(&**flow, row, *command, outcome, &env),
-            Told::Signal => {
-                machine::signal(&**flow, row, content, None, &env).map(|(moved, _)| moved)
-            }
-            Told::CalledOff => machine::call_off(&**flow, row, &env),
-        };
-        let moved = match moved {
+        let moved = match told(core, row, message) {
             Ok(moved) => moved,
             Err(e) => return Ok(Answered::Not(e.to_string())),
         };
@@ -395,7 +364,36 @@ pub(super) async fn answer(
     }
 }
 
-async fn commit(core: &Core, moved: Moved, message: Option<Uuid>) -> store::Result<()> {
+/// What a message means for a saga: what became of a command, a signal, or that the saga that started it does not want
+/// it any more.
+pub(crate) fn told(core: &Core, row: SagaRow, message: &Message) -> Result<Moved> {
+    let Some(flow) = core.sagas.get(row.name.as_str()) else {
+        let why = format!(
+            "it is for a `{}`, which this service no longer has",
+            row.name
+        );
+        return Err(Error::new(Kind::Wiring, why));
+    };
+    let (flow, env) = (&**flow, env(core, Some(message.id)));
+    let headers = &message.headers;
+    match (message.kind, headers.command, headers.status) {
+        (message::Kind::Signal, ..) => {
+            let content = (message.name.as_str(), &message.payload);
+            machine::signal(flow, row, content, None, &env).map(|(moved, _)| moved)
+        }
+        (message::Kind::Void, ..) => machine::call_off(flow, row, &env),
+        (_, Some(command), Some(status)) => {
+            let payload = message.payload.clone();
+            machine::reply(flow, row, command, &Outcome { status, payload }, &env)
+        }
+        _ => Err(Error::new(
+            Kind::Invalid,
+            "a reply without command, or status",
+        )),
+    }
+}
+
+pub(crate) async fn commit(core: &Core, moved: Moved, message: Option<Uuid>) -> store::Result<()> {
     core.store.commit(unit(core, moved, message)).await
 }
 
@@ -424,7 +422,7 @@ fn settle(outcome: store::Result<()>) -> Result<()> {
     }
 }
 
-fn env(core: &Core, causation: Option<Uuid>) -> Env<'_> {
+pub(crate) fn env(core: &Core, causation: Option<Uuid>) -> Env<'_> {
     let clock: &dyn Clock = &*core.clock;
     let headers = Headers {
         source: core.name.clone(),

@@ -31,6 +31,9 @@ mod sqlite;
 mod start;
 mod unit;
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::unit::in_unit;
+
 use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
