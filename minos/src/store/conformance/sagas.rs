@@ -63,8 +63,10 @@ pub async fn saga_versions_fence(fixture: &dyn Fixture) {
     assert_eq!(won, 1);
     log_has(&*store, 1).await;
     assert_eq!(store.saga(row.id).await.unwrap(), Some(row.clone()));
-    let history = store.saga_history(row.id).await.unwrap();
+    let history = store.saga_history(row.id, 10).await.unwrap();
     assert_eq!(history, [json("1"), json("2"), json("3")]);
+    let last = store.saga_history(row.id, 2).await.unwrap();
+    assert_eq!(last, [json("2"), json("3")]);
     assert!(store.due_sagas(at(1000), 10).await.unwrap().is_empty());
 }
 
@@ -94,5 +96,5 @@ pub async fn sagas_are_listed_with_their_history(fixture: &dyn Fixture) {
     assert_eq!(list(Some("stuck"), Some("A"), 10).await, pick(&[2]));
     assert_eq!(list(Some("lost"), None, 10).await, pick(&[]));
     assert_eq!(store.saga(id()).await.unwrap(), None);
-    assert!(store.saga_history(id()).await.unwrap().is_empty());
+    assert!(store.saga_history(id(), 10).await.unwrap().is_empty());
 }
