@@ -1,6 +1,7 @@
 //! What runs beside the handlers: relay, consumers, followers of the own log, sagas, and timers.
 
 mod consumer;
+mod desk;
 mod event;
 mod follower;
 mod handle;
@@ -28,6 +29,7 @@ pub(crate) use self::{
 };
 
 pub use self::{
+    desk::{Sagas, ShownSaga},
     letters::{DeadLetters, Left, Report},
     operation::{Decision, Operation},
 };

@@ -152,7 +152,11 @@ impl Due {
 }
 
 /// Moves one saga that is due: its local step, or what the time means for it.
-async fn drive(core: &Arc<Core>, row: SagaRow, unsent: Option<DateTime<Utc>>) -> Result<()> {
+pub(super) async fn drive(
+    core: &Arc<Core>,
+    row: SagaRow,
+    unsent: Option<DateTime<Utc>>,
+) -> Result<()> {
     let Some(flow) = core.sagas.get(row.name.as_str()) else {
         // During a rolling deploy an instance that knows it may be there already.
         if row
@@ -395,7 +399,7 @@ pub(super) async fn answer(
     }
 }
 
-async fn commit(core: &Core, moved: Moved, message: Option<Uuid>) -> store::Result<()> {
+pub(super) async fn commit(core: &Core, moved: Moved, message: Option<Uuid>) -> store::Result<()> {
     core.store.commit(unit(core, moved, message)).await
 }
 
@@ -424,7 +428,7 @@ fn settle(outcome: store::Result<()>) -> Result<()> {
     }
 }
 
-fn env(core: &Core, causation: Option<Uuid>) -> Env<'_> {
+pub(super) fn env(core: &Core, causation: Option<Uuid>) -> Env<'_> {
     let clock: &dyn Clock = &*core.clock;
     let headers = Headers {
         source: core.name.clone(),

@@ -75,6 +75,24 @@ pub(crate) enum StepStatus {
     Stuck,
 }
 
+impl StepStatus {
+    /// As it is stored and shown.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            StepStatus::Running => "running",
+            StepStatus::Done => "done",
+            StepStatus::Refused => "refused",
+            StepStatus::Failed => "failed",
+            StepStatus::Voided => "voided",
+            StepStatus::Skipped => "skipped",
+            StepStatus::Lapsed => "lapsed",
+            StepStatus::Compensating => "compensating",
+            StepStatus::Compensated => "compensated",
+            StepStatus::Stuck => "stuck",
+        }
+    }
+}
+
 /// Why something went wrong: the typed error of a refusal, or a text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trouble {

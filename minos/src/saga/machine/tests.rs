@@ -341,7 +341,7 @@ impl World {
             *self.effects.entry(name.to_owned()).or_default() += 1;
             StepEnd::Done
         };
-        let state = run.state.clone();
+        let state = run.state;
         let outcome = LocalOutcome { end, state };
         self.moves(|env, row| machine::local(flow, row, due.command, outcome, env));
         true
