@@ -207,8 +207,8 @@ pub(crate) struct Run {
     /// What is under way: one, or those of a parallel group.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) executions: Vec<Execution>,
-    /// The only one, as rows had it once.
-    #[serde(default, rename = "execution", skip_serializing)]
+    /// The only one, in a stored row: an instance of before there were groups can read it, too.
+    #[serde(default, rename = "execution", skip_serializing_if = "Option::is_none")]
     single: Option<Execution>,
     /// Why it is undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -260,10 +260,21 @@ impl Run {
             Failure::new(Kind::Corrupt, text).because(e).into()
         })?;
         if let Some(mut execution) = run.single.take() {
-            execution.due_at = row.due_at;
+            // Rows of before there were groups had one due time.
+            if execution.target.is_none() {
+                execution.due_at = execution.due_at.or(row.due_at);
+            }
             run.executions.push(execution);
         }
         Ok(run)
+    }
+
+    /// The body of a row.
+    pub(crate) fn body(mut self) -> Result<Payload> {
+        if self.executions.len() == 1 {
+            self.single = self.executions.pop();
+        }
+        Payload::encode(&self)
     }
 
     /// How a step stands, if it was reached.

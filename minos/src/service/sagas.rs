@@ -9,10 +9,11 @@ use super::{Running, start::Up};
 use crate::{
     enroute::Door,
     error::{Error, Failure, Kind, Result},
+    message::Contract,
     payload::Payload,
     runtime::Sagas,
     saga::{
-        Saga, Timeline, Undone, Wait,
+        Saga, SagaId, Timeline, Undone, Wait,
         run::{Run, Status},
     },
     store::SagaRow,
@@ -29,6 +30,18 @@ impl Running {
     pub fn sagas(&self, service: &str) -> Result<Sagas> {
         let up = self.up(service).map(|up| Sagas::new(up.core.clone()));
         up.ok_or_else(|| Error::new(Kind::NotFound, format!("no service `{service}` runs here")))
+    }
+
+    /// Gives a saga of a service a signal, as one of its handlers does with `cx.signal(..)`.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] if there is no such service, [`Kind::Wiring`] if it has no sagas; or if the store fails.
+    pub async fn signal<C: Contract>(&self, service: &str, saga: SagaId, content: C) -> Result<()> {
+        self.unit(service, |cx| {
+            let content = content.clone();
+            Box::pin(async move { cx.signal(saga, content) })
+        })
+        .await
     }
 
     /// Starts a saga in the service that it belongs to, and waits for its end; answers its last state.

@@ -6,10 +6,8 @@ use super::{Builder, Running};
 use crate::{
     config::Config,
     error::{Error, Kind},
-    payload::Payload,
-    runtime::Decision,
     saga::{
-        SagaEntry,
+        SagaEntry, SagaId,
         toy::{Decided, House, Loan, Shout},
     },
     store::SagaFilter,
@@ -54,10 +52,9 @@ async fn decide(running: &Running, text: &str) {
     };
     let loan = tokio::time::timeout(PATIENCE, found).await.unwrap();
     let text = text.to_owned();
-    let content = Payload::encode(&Decided { text }).unwrap();
-    let decision = Decision::by("alice");
-    sagas
-        .signal(loan, "Decided", &content, &decision)
+    let loan = SagaId { saga: loan };
+    running
+        .signal("bank", loan, Decided { text })
         .await
         .unwrap();
 }
