@@ -40,7 +40,7 @@ pub use crate::{
     error::{Error, Result},
     payload::Payload,
     private::__private,
-    runtime::{DeadLetters, Decision, Left, Operation, Report},
+    runtime::{DeadLetters, Decision, Left, Operation, Report, Sagas, ShownSaga},
     service::{Builder, Running, run},
 };
 pub use chrono;

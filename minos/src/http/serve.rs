@@ -16,7 +16,7 @@ use super::{
     letters, params,
     reply::{Reply, uncommitted},
     routes::{Found, Route},
-    system,
+    sagas, system,
 };
 use crate::{
     context::{Call, Job, Origin, run},
@@ -53,6 +53,7 @@ pub(super) async fn serve(
 enum Work {
     System(system::Request),
     Letters(letters::Request),
+    Sagas(sagas::Request),
     Handler(Box<Asked>),
 }
 
@@ -90,7 +91,13 @@ async fn read(
                 .map(Work::Letters)
                 .map_err(Refusal);
         }
-        return system::Request::read(verb, &path, query, id)
+        if sagas::is_meant(&path) {
+            return sagas::read(&shared.app, request, payload, &path, query, id)
+                .await
+                .map(Work::Sagas)
+                .map_err(Refusal);
+        }
+        return system::Request::read(verb, &path, id)
             .map(Work::System)
             .map_err(Refusal);
     }
@@ -174,6 +181,7 @@ async fn finish(shared: &Arc<Shared>, id: Uuid, work: Work) -> Reply {
         match work {
             Work::System(request) => request.answer(&owner.app, id).await,
             Work::Letters(request) => request.answer(&owner.app, id).await,
+            Work::Sagas(request) => request.answer(&owner.app, id).await,
             Work::Handler(asked) => answer(&owner, id, &asked).await,
         }
     };

@@ -3,6 +3,7 @@
 mod idempotency;
 mod letters;
 mod requests;
+mod sagas;
 mod stop;
 mod store;
 mod system;

@@ -1,6 +1,7 @@
 //! What runs beside the handlers: relay, consumers, followers of the own log, sagas, and timers.
 
 mod consumer;
+mod desk;
 mod event;
 mod follower;
 mod handle;
@@ -31,6 +32,7 @@ pub(crate) use self::{
 pub(crate) use self::sagas::{commit, drive, told};
 
 pub use self::{
+    desk::{Sagas, ShownSaga},
     letters::{DeadLetters, Left, Report},
     operation::{Decision, Operation},
 };

@@ -7,6 +7,10 @@ pub(crate) mod flow;
 pub(crate) mod machine;
 mod proof;
 pub(crate) mod run;
+mod timeline;
+#[cfg(test)]
+pub(crate) mod toy;
+mod undone;
 
 use std::{any::TypeId, fmt, sync::Arc, time::Duration};
 
@@ -16,6 +20,10 @@ use uuid::Uuid;
 
 pub use self::flow::{Action, Callback, Lapse, Outgoing, Step, StepEnd, Target, When};
 pub(crate) use self::flow::{Flow, LocalOutcome};
+pub use self::{
+    timeline::{Passage, Timeline, Wait},
+    undone::Undone,
+};
 use crate::{enroute::At, model::Model};
 
 #[doc(hidden)]

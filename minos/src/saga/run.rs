@@ -75,6 +75,24 @@ pub(crate) enum StepStatus {
     Stuck,
 }
 
+impl StepStatus {
+    /// As it is stored and shown.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            StepStatus::Running => "running",
+            StepStatus::Done => "done",
+            StepStatus::Refused => "refused",
+            StepStatus::Failed => "failed",
+            StepStatus::Voided => "voided",
+            StepStatus::Skipped => "skipped",
+            StepStatus::Lapsed => "lapsed",
+            StepStatus::Compensating => "compensating",
+            StepStatus::Compensated => "compensated",
+            StepStatus::Stuck => "stuck",
+        }
+    }
+}
+
 /// Why something went wrong: the typed error of a refusal, or a text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trouble {
@@ -189,8 +207,8 @@ pub(crate) struct Run {
     /// What is under way: one, or those of a parallel group.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) executions: Vec<Execution>,
-    /// The only one, as rows had it once.
-    #[serde(default, rename = "execution", skip_serializing)]
+    /// The only one, in a stored row: an instance of before there were groups can read it, too.
+    #[serde(default, rename = "execution", skip_serializing_if = "Option::is_none")]
     single: Option<Execution>,
     /// Why it is undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -242,10 +260,21 @@ impl Run {
             Failure::new(Kind::Corrupt, text).because(e).into()
         })?;
         if let Some(mut execution) = run.single.take() {
-            execution.due_at = row.due_at;
+            // Rows of before there were groups had one due time.
+            if execution.target.is_none() {
+                execution.due_at = execution.due_at.or(row.due_at);
+            }
             run.executions.push(execution);
         }
         Ok(run)
+    }
+
+    /// The body of a row.
+    pub(crate) fn body(mut self) -> Result<Payload> {
+        if self.executions.len() == 1 {
+            self.single = self.executions.pop();
+        }
+        Payload::encode(&self)
     }
 
     /// How a step stands, if it was reached.

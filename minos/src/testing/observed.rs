@@ -168,8 +168,8 @@ impl Store for ObservedStore {
         self.store.sagas(filter).await
     }
 
-    async fn saga_history(&self, id: Uuid) -> store::Result<Vec<Payload>> {
-        self.store.saga_history(id).await
+    async fn saga_history(&self, id: Uuid, limit: u32) -> store::Result<Vec<Payload>> {
+        self.store.saga_history(id, limit).await
     }
 
     async fn due_sagas(&self, now: DateTime<Utc>, limit: u32) -> store::Result<Vec<SagaRow>> {

@@ -33,6 +33,7 @@ use crate::{
     model::Model,
     payload::Payload,
     runtime::{DeadLetters, Handler, Retries, Stop},
+    saga::toy,
     store::{Claim, Store, StreamId},
 };
 
@@ -224,7 +225,7 @@ pub(super) fn app(store: &Arc<Fickle>, settings: config::Http) -> (App, Arc<Toy>
         clock: Arc::new(SystemClock),
         slots: Slots::default(),
         resources: Resources::default(),
-        sagas: Default::default(),
+        sagas: toy::sagas(),
         limits: Limits {
             reruns: 4,
             resubmits: 2,

@@ -254,7 +254,7 @@ impl<'a> Machine<'a> {
         self.row.due_at = self.next_due();
         self.row.version += 1;
         self.row.updated_at = self.env.now;
-        self.row.body = Payload::encode(&self.run)?;
+        self.row.body = self.run.body()?;
         Ok(Moved {
             row: self.row,
             history: self.history,

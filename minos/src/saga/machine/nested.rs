@@ -82,7 +82,7 @@ impl Machine<'_> {
             command: Some(child),
             ..self.headers()
         };
-        self.to_replies(message::Kind::Void, name, child, headers, Payload::null());
+        self.tell(message::Kind::Void, name, child, headers, Payload::null());
     }
 
     /// The saga that started this one asks to undo it.
@@ -126,7 +126,7 @@ impl Machine<'_> {
         };
         let name = self.row.name.clone();
         let kind = message::Kind::Reply;
-        self.to_replies(kind, &name, parent.saga, headers, outcome.payload);
+        self.tell(kind, &name, parent.saga, headers, outcome.payload);
     }
 
     fn outcome(&self) -> Option<Outcome> {
@@ -148,7 +148,7 @@ impl Machine<'_> {
         Some(Outcome { status, payload })
     }
 
-    fn to_replies(
+    fn tell(
         &mut self,
         kind: message::Kind,
         name: &str,

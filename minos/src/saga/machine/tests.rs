@@ -217,6 +217,8 @@ struct World {
     copies: u32,
     /// What will be signalled.
     signals: Vec<&'static str>,
+    /// Somebody may cancel it.
+    cancels: bool,
 }
 
 impl World {
@@ -250,7 +252,7 @@ impl World {
             .collect();
         flying.sort();
         format!(
-            "{} {:?} {:?} {flying:?} {:?} {:?} {} {} {:?}",
+            "{} {:?} {:?} {flying:?} {:?} {:?} {} {} {:?} {}",
             self.row.status,
             self.row.body,
             self.row.due_at,
@@ -258,7 +260,8 @@ impl World {
             self.effects,
             self.timeouts,
             self.copies,
-            self.signals
+            self.signals,
+            self.cancels
         )
     }
 
@@ -341,7 +344,7 @@ impl World {
             *self.effects.entry(name.to_owned()).or_default() += 1;
             StepEnd::Done
         };
-        let state = run.state.clone();
+        let state = run.state;
         let outcome = LocalOutcome { end, state };
         self.moves(|env, row| machine::local(flow, row, due.command, outcome, env));
         true
@@ -357,7 +360,7 @@ impl World {
                 .due_at
                 .map(|_| if due { now } else { now + later });
         }
-        self.row.body = Payload::encode(&run).unwrap();
+        self.row.body = run.body().unwrap();
         self.moves(|env, row| machine::due(flow, row, unsent, env));
     }
 
@@ -377,15 +380,16 @@ fn explore(
     timeouts: u32,
     copies: u32,
 ) -> (BTreeSet<String>, usize) {
-    explore_with(flow, refuses, (timeouts, copies), &[])
+    explore_with(flow, refuses, (timeouts, copies), &[], false)
 }
 
-/// The same, with signals that may come at any time, in their order.
+/// The same, with signals that may come at any time, in their order, and somebody who may cancel it.
 fn explore_with(
     flow: &TestFlow,
     refuses: &[&str],
     (timeouts, copies): (u32, u32),
     signals: &[&'static str],
+    cancels: bool,
 ) -> (BTreeSet<String>, usize) {
     let refuses: BTreeSet<&str> = refuses.iter().copied().collect();
     let clock = Ids(AtomicU64::new(1000));
@@ -408,6 +412,7 @@ fn explore_with(
         timeouts,
         copies,
         signals: signals.to_vec(),
+        cancels,
     };
     let (mut seen, mut todo, mut ends) = (HashSet::new(), vec![world], BTreeSet::new());
     while let Some(world) = todo.pop() {
@@ -437,6 +442,20 @@ fn explore_with(
             let content = Payload::encode(name).unwrap();
             next.moves(|env, row| {
                 machine::signal(flow, row, ("Signal", &content), None, env).map(|(moved, _)| moved)
+            });
+            todo.push(next);
+        }
+        let running = ["running", "compensating"].contains(&world.row.status.as_str());
+        if world.cancels && running {
+            let mut next = world.clone();
+            next.cancels = false;
+            let (wish, by) = (machine::Wish::Cancel, operate::ALICE);
+            next.moves(|env, row| {
+                match machine::operate(flow, row.clone(), wish, by, env) {
+                    // It is undone already, or past its pivot: nothing happens.
+                    Err(_) => machine::reply(flow, row, Uuid::nil(), &nothing(), env),
+                    moved => moved,
+                }
             });
             todo.push(next);
         }
@@ -491,6 +510,13 @@ fn check(flow: &TestFlow, world: &World) {
     }
     if world.row.status != "stuck" {
         assert!(run.executions.is_empty(), "{world:#?}");
+    }
+}
+
+fn nothing() -> Outcome {
+    Outcome {
+        status: Status::Done,
+        payload: Payload::null(),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// `A` and `B` at once, then `C`.
-fn group(retry: u32) -> TestFlow {
+pub(super) fn group(retry: u32) -> TestFlow {
     let mut steps = [step("A"), step("B"), step("C")];
     steps.iter_mut().for_each(|s| s.retry = retry);
     steps[0].parallel = Some("both");

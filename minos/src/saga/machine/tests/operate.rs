@@ -3,7 +3,7 @@
 use super::*;
 use crate::saga::machine::{By, Wish};
 
-const ALICE: By<'_> = By {
+pub(super) const ALICE: By<'_> = By {
     who: "alice",
     why: "a test",
 };
@@ -135,4 +135,18 @@ fn an_answer_that_comes_after_all_moves_a_stuck_saga() {
     assert_eq!(row.status, "stuck");
     let moved = answer(&flow, row, "B", Status::Done, &env);
     assert_eq!(moved.row.status, "completed");
+}
+
+#[test]
+fn a_saga_that_is_cancelled_at_any_moment_ends_whole_or_undone() {
+    let (reached, states) = explore_with(&TestFlow::new(0, false), &[], (1, 1), &[], true);
+    assert_eq!(reached, ends(&["completed", "compensated"]));
+    println!("{states} states");
+    let (reached, states) = explore_with(&groups::group(0), &[], (0, 1), &[], true);
+    assert_eq!(reached, ends(&["completed", "compensated"]));
+    println!("a group: {states} states");
+    let (reached, _) = explore_with(&TestFlow::new(0, true), &[], (1, 1), &[], true);
+    assert_eq!(reached, ends(&["completed", "compensated"]));
+    let (reached, _) = explore_with(&waits::loan(None), &[], (0, 0), &["yes"], true);
+    assert_eq!(reached, ends(&["completed", "compensated"]));
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 /// `A`, then a person's decision, then `B`.
-fn loan(timeout: Option<Duration>) -> TestFlow {
+pub(super) fn loan(timeout: Option<Duration>) -> TestFlow {
     let mut wait = step("decided");
     wait.what = What::Wait("Signal");
     wait.compensation = None;
@@ -15,18 +15,18 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 #[test]
 fn a_signal_moves_its_saga_in_every_interleaving_once() {
-    let (reached, states) = explore_with(&loan(Some(DAY)), &[], (1, 1), &["yes", "yes"]);
+    let (reached, states) = explore_with(&loan(Some(DAY)), &[], (1, 1), &["yes", "yes"], false);
     assert_eq!(reached, ends(&["completed", "compensated"]));
     println!("{states} states");
-    let (reached, _) = explore_with(&loan(None), &[], (0, 1), &["odd", "yes"]);
+    let (reached, _) = explore_with(&loan(None), &[], (0, 1), &["odd", "yes"], false);
     assert_eq!(reached, ends(&["completed"]));
 }
 
 #[test]
 fn a_signal_that_says_no_or_does_not_come_undoes_the_saga() {
-    let (reached, _) = explore_with(&loan(Some(DAY)), &[], (0, 1), &["no"]);
+    let (reached, _) = explore_with(&loan(Some(DAY)), &[], (0, 1), &["no"], false);
     assert_eq!(reached, ends(&["compensated"]));
-    let (reached, _) = explore_with(&loan(Some(DAY)), &[], (1, 1), &[]);
+    let (reached, _) = explore_with(&loan(Some(DAY)), &[], (1, 1), &[], false);
     assert_eq!(reached, ends(&["compensated"]));
 }
 
@@ -35,7 +35,7 @@ fn a_signal_that_does_not_come_may_be_gone_on_without() {
     let mut flow = loan(Some(DAY));
     flow.steps[1].on_timeout = true;
     flow.lapse = Verdict::Continue;
-    let (reached, _) = explore_with(&flow, &[], (0, 0), &[]);
+    let (reached, _) = explore_with(&flow, &[], (0, 0), &[], false);
     assert_eq!(reached, ends(&["completed"]));
 }
 
