@@ -213,7 +213,7 @@ where
         let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(work)).collect();
         let mut runs = Vec::new();
         for worker in workers {
-            let of = worker
+            let of: Result<Vec<_>> = worker
                 .join()
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             runs.extend(of?);
