@@ -274,6 +274,7 @@ impl World {
                 source: "s".into(),
                 ..Headers::default()
             },
+            owner: Uuid::nil(),
             sagas: &NONE,
         };
         let moved = transition(&env, self.row.clone()).unwrap();
@@ -400,6 +401,7 @@ fn explore_with(
             source: "s".into(),
             ..Headers::default()
         },
+        owner: Uuid::nil(),
         sagas: &NONE,
     };
     let moved = machine::start(flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
@@ -528,6 +530,7 @@ fn env(clock: &Ids) -> Env<'_> {
             source: "s".into(),
             ..Headers::default()
         },
+        owner: Uuid::nil(),
         sagas: &NONE,
     }
 }
@@ -575,6 +578,7 @@ fn what_has_not_left_is_not_sent_again_and_has_its_time_once_it_left() {
             source: "s".into(),
             ..Headers::default()
         },
+        owner: Uuid::nil(),
         sagas: &NONE,
     };
     let attempts = |row: &SagaRow| Run::of(row).unwrap().executions[0].attempt;
