@@ -20,6 +20,7 @@ use super::super::{
 use super::{Env, Moved};
 
 mod groups;
+mod nested;
 mod operate;
 mod time;
 mod waits;
@@ -58,6 +59,7 @@ impl Clock for Ids {
 /// Steps at participants (`A` is undone by `UndoA`, and so on), here, or that wait for a signal.
 #[derive(Debug, Clone)]
 struct TestFlow {
+    name: &'static str,
     steps: Vec<StepInfo>,
     /// The saga as a whole is late from the start.
     late: bool,
@@ -107,6 +109,7 @@ fn step(name: &'static str) -> StepInfo {
 impl TestFlow {
     fn of(steps: impl IntoIterator<Item = StepInfo>) -> Self {
         Self {
+            name: "Test",
             steps: steps.into_iter().collect(),
             late: false,
             broken: "",
@@ -129,7 +132,7 @@ impl TestFlow {
 
 impl Flow for TestFlow {
     fn name(&self) -> &'static str {
-        "Test"
+        self.name
     }
 
     fn deadline(&self) -> Option<Duration> {
@@ -222,21 +225,9 @@ struct World {
 }
 
 impl World {
-    /// What tells it from others; which ids were taken does not.
+    /// What tells it from others.
     fn key(&self) -> String {
-        const PREFIX: &str = "00000000-0000-0000-0000-";
-        let (text, mut known) = (self.text(), Vec::new());
-        let mut parts = text.split(PREFIX);
-        let mut key = parts.next().unwrap_or_default().to_owned();
-        for part in parts {
-            let (id, rest) = part.split_at(12);
-            let place = known.iter().position(|k| *k == id).unwrap_or_else(|| {
-                known.push(id);
-                known.len() - 1
-            });
-            key.push_str(&format!("#{place}{rest}"));
-        }
-        key
+        anonymous(&self.text())
     }
 
     fn text(&self) -> String {
@@ -372,6 +363,23 @@ impl World {
     fn effect(&self, name: &str) -> i32 {
         self.effects.get(name).copied().unwrap_or_default()
     }
+}
+
+/// Which ids were taken tells no state from another; which of them are the same does.
+fn anonymous(text: &str) -> String {
+    const PREFIX: &str = "00000000-0000-0000-0000-";
+    let mut known = Vec::new();
+    let mut parts = text.split(PREFIX);
+    let mut key = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (id, rest) = part.split_at(12);
+        let place = known.iter().position(|k| *k == id).unwrap_or_else(|| {
+            known.push(id);
+            known.len() - 1
+        });
+        key.push_str(&format!("#{place}{rest}"));
+    }
+    key
 }
 
 /// Walks through every interleaving; answers the ends that were reached, each checked, and the number of states.
