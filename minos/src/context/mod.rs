@@ -444,6 +444,7 @@ impl Context {
             now: self.at,
             clock: &*self.core.clock,
             headers: self.headers(),
+            owner: crate::clock::process(),
             sagas: &self.core.sagas,
         }
     }

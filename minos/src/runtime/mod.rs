@@ -17,6 +17,7 @@ mod sagas;
 mod supervise;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub(crate) use self::{
     consumer::{Consumer, foreign, requests},

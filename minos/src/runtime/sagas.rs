@@ -20,9 +20,10 @@ use super::{
     handle::{Handler, Incoming},
     park::Tries,
     relay::{OUTBOX, wait},
+    turns::{FIRST_GO, Turns},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, process},
     context::{Context, Core, Job, Origin, Work, run},
     enroute::{Answer, BoxFuture, Role},
     error::{Error, Failure, Kind, Result},
@@ -66,6 +67,7 @@ impl Due {
         let mut changes = store.changes();
         let mut running: JoinSet<Result<()>> = JoinSet::new();
         let mut busy: HashMap<task::Id, Uuid> = HashMap::new();
+        let mut turns = Turns::new(process());
         let mut unsent: Option<(Instant, Option<DateTime<Utc>>)> = None;
         self.health.up(&self.name);
         while !stop.stopped() {
@@ -79,15 +81,17 @@ impl Due {
                     unsent = Some((Instant::now(), self.unsent().await?));
                 }
                 let oldest = unsent.and_then(|(_, oldest)| oldest);
-                for row in due {
+                for row in turns.mine(due, Instant::now()) {
                     if busy.len() < self.concurrency && busy.values().all(|id| *id != row.id) {
                         let (core, id) = (self.core.clone(), row.id);
                         let task = running.spawn(async move { drive(&core, row, oldest).await });
                         busy.insert(task.id(), id);
                     }
                 }
+            } else {
+                turns.clear();
             }
-            let pause = self.pause(busy.is_empty()).await?;
+            let pause = self.pause(busy.is_empty(), turns.waits()).await?;
             tokio::select! {
                 Some(finished) = running.join_next_with_id() => {
                     let (task, outcome) = match finished {
@@ -109,11 +113,15 @@ impl Due {
     }
 
     /// Until the next saga or timer is due, but not longer than the poll.
-    async fn pause(&self, idle: bool) -> Result<Duration> {
+    async fn pause(&self, idle: bool, waits: bool) -> Result<Duration> {
         let next = self.core.store.next_due().await?;
         let until = next.map(|at| (at - self.core.clock.now()).to_std().unwrap_or_default());
         // What is due now is being worked on; its end wakes the loop.
-        let least = if idle { Duration::from_millis(5) } else { POLL };
+        let least = match (waits, idle) {
+            (true, _) => FIRST_GO / 4,
+            (false, true) => Duration::from_millis(5),
+            (false, false) => POLL,
+        };
         Ok(until.unwrap_or(POLL).clamp(least, POLL))
     }
 
@@ -433,6 +441,7 @@ pub(crate) fn env(core: &Core, causation: Option<Uuid>) -> Env<'_> {
         now: clock.now(),
         clock,
         headers,
+        owner: process(),
         sagas: &core.sagas,
     }
 }

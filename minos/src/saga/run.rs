@@ -222,6 +222,9 @@ pub(crate) struct Run {
     pub(crate) signals: Vec<Signal>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<Parent>,
+    /// The process that moved it last: it has the first go at what is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deadline_at: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -246,6 +249,7 @@ impl Run {
             choices: BTreeMap::new(),
             signals: Vec::new(),
             parent: None,
+            owner: None,
             deadline_at: None,
             user: None,
             correlation: None,

@@ -33,6 +33,7 @@ async fn with_loan(operated: bool) -> Running {
             source: "toy".to_owned(),
             ..Headers::default()
         },
+        owner: Uuid::nil(),
         sagas: &sagas,
     };
     let state = Payload::encode(&toy::Loan::default()).unwrap();

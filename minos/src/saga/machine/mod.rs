@@ -56,6 +56,8 @@ pub(crate) struct Env<'a> {
     pub(crate) clock: &'a dyn Clock,
     /// `source` is the service; user, correlation, and trace are those of the starter.
     pub(crate) headers: Headers,
+    /// The process that moves it.
+    pub(crate) owner: Uuid,
     /// The sagas that may be started as steps.
     pub(crate) sagas: &'a BTreeMap<&'static str, Arc<dyn Flow>>,
 }
@@ -251,6 +253,7 @@ impl<'a> Machine<'a> {
             }
             self.run.definition = definition;
         }
+        self.run.owner = Some(self.env.owner);
         self.row.due_at = self.next_due();
         self.row.version += 1;
         self.row.updated_at = self.env.now;

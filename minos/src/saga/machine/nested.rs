@@ -56,6 +56,7 @@ impl Machine<'_> {
             now: self.env.now,
             clock: self.env.clock,
             headers: self.headers(),
+            owner: self.env.owner,
             sagas: self.env.sagas,
         };
         let Some(flow) = self.env.sagas.get(name) else {

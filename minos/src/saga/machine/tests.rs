@@ -20,6 +20,7 @@ use super::super::{
 use super::{Env, Moved};
 
 mod groups;
+mod nested;
 mod operate;
 mod time;
 mod waits;
@@ -58,6 +59,7 @@ impl Clock for Ids {
 /// Steps at participants (`A` is undone by `UndoA`, and so on), here, or that wait for a signal.
 #[derive(Debug, Clone)]
 struct TestFlow {
+    name: &'static str,
     steps: Vec<StepInfo>,
     /// The saga as a whole is late from the start.
     late: bool,
@@ -107,6 +109,7 @@ fn step(name: &'static str) -> StepInfo {
 impl TestFlow {
     fn of(steps: impl IntoIterator<Item = StepInfo>) -> Self {
         Self {
+            name: "Test",
             steps: steps.into_iter().collect(),
             late: false,
             broken: "",
@@ -129,7 +132,7 @@ impl TestFlow {
 
 impl Flow for TestFlow {
     fn name(&self) -> &'static str {
-        "Test"
+        self.name
     }
 
     fn deadline(&self) -> Option<Duration> {
@@ -222,21 +225,9 @@ struct World {
 }
 
 impl World {
-    /// What tells it from others; which ids were taken does not.
+    /// What tells it from others.
     fn key(&self) -> String {
-        const PREFIX: &str = "00000000-0000-0000-0000-";
-        let (text, mut known) = (self.text(), Vec::new());
-        let mut parts = text.split(PREFIX);
-        let mut key = parts.next().unwrap_or_default().to_owned();
-        for part in parts {
-            let (id, rest) = part.split_at(12);
-            let place = known.iter().position(|k| *k == id).unwrap_or_else(|| {
-                known.push(id);
-                known.len() - 1
-            });
-            key.push_str(&format!("#{place}{rest}"));
-        }
-        key
+        anonymous(&self.text())
     }
 
     fn text(&self) -> String {
@@ -274,6 +265,7 @@ impl World {
                 source: "s".into(),
                 ..Headers::default()
             },
+            owner: Uuid::nil(),
             sagas: &NONE,
         };
         let moved = transition(&env, self.row.clone()).unwrap();
@@ -373,6 +365,23 @@ impl World {
     }
 }
 
+/// Which ids were taken tells no state from another; which of them are the same does.
+fn anonymous(text: &str) -> String {
+    const PREFIX: &str = "00000000-0000-0000-0000-";
+    let mut known = Vec::new();
+    let mut parts = text.split(PREFIX);
+    let mut key = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (id, rest) = part.split_at(12);
+        let place = known.iter().position(|k| *k == id).unwrap_or_else(|| {
+            known.push(id);
+            known.len() - 1
+        });
+        key.push_str(&format!("#{place}{rest}"));
+    }
+    key
+}
+
 /// Walks through every interleaving; answers the ends that were reached, each checked, and the number of states.
 fn explore(
     flow: &TestFlow,
@@ -400,6 +409,7 @@ fn explore_with(
             source: "s".into(),
             ..Headers::default()
         },
+        owner: Uuid::nil(),
         sagas: &NONE,
     };
     let moved = machine::start(flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
@@ -528,6 +538,7 @@ fn env(clock: &Ids) -> Env<'_> {
             source: "s".into(),
             ..Headers::default()
         },
+        owner: Uuid::nil(),
         sagas: &NONE,
     }
 }
@@ -575,6 +586,7 @@ fn what_has_not_left_is_not_sent_again_and_has_its_time_once_it_left() {
             source: "s".into(),
             ..Headers::default()
         },
+        owner: Uuid::nil(),
         sagas: &NONE,
     };
     let attempts = |row: &SagaRow| Run::of(row).unwrap().executions[0].attempt;
