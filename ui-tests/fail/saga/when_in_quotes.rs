@@ -1,4 +1,4 @@
-// A key that will come says so.
+// A condition is a method.
 #![allow(unused)]
 use minos::prelude::*;
 
@@ -16,13 +16,13 @@ struct Order {
 
 #[saga]
 impl Order {
-    #[step(when = is_open)]
+    #[step(when = "is_open")]
     fn delete(&self) -> DeleteFoo {
         DeleteFoo { id: self.id }
     }
 
     fn is_open(&self) -> bool {
-        true
+        self.id.is_nil()
     }
 }
 

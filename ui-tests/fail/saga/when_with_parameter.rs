@@ -1,4 +1,4 @@
-// A saga in a saga will come, and says so.
+// A condition is asked nothing else.
 #![allow(unused)]
 use minos::prelude::*;
 
@@ -16,22 +16,13 @@ struct Order {
 
 #[saga]
 impl Order {
-    #[step(ignore_reply = "its end is all that counts")]
-    fn refund(&self) -> Refund {
-        Refund { id: self.id }
-    }
-}
-
-#[model]
-struct Refund {
-    id: Uuid,
-}
-
-#[saga]
-impl Refund {
-    #[step]
+    #[step(when = is_open)]
     fn delete(&self) -> DeleteFoo {
         DeleteFoo { id: self.id }
+    }
+
+    fn is_open(&self, cx: &Context) -> bool {
+        true
     }
 }
 

@@ -1,4 +1,4 @@
-// A key that will come says so.
+// The longest pause is not shorter than the first.
 #![allow(unused)]
 use minos::prelude::*;
 
@@ -16,13 +16,9 @@ struct Order {
 
 #[saga]
 impl Order {
-    #[step(on_timeout = late)]
+    #[step(retry = 3, backoff = "2m", max_backoff = "1m")]
     fn delete(&self) -> DeleteFoo {
         DeleteFoo { id: self.id }
-    }
-
-    fn late(&self) -> Verdict {
-        Verdict::Compensate
     }
 }
 

@@ -1,4 +1,4 @@
-// A key that will come says so.
+// The point of no return is not conditional.
 #![allow(unused)]
 use minos::prelude::*;
 
@@ -16,9 +16,13 @@ struct Order {
 
 #[saga]
 impl Order {
-    #[step(parallel = deletes)]
+    #[step(pivot, when = is_open)]
     fn delete(&self) -> DeleteFoo {
         DeleteFoo { id: self.id }
+    }
+
+    fn is_open(&self) -> bool {
+        self.id.is_nil()
     }
 }
 
