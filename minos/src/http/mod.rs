@@ -12,6 +12,7 @@ mod reply;
 mod routes;
 mod serve;
 mod server;
+mod spec;
 mod system;
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use super::{
     letters, params,
     reply::{Reply, uncommitted},
     routes::{Found, Route},
-    system,
+    spec, system,
 };
 use crate::{
     context::{Call, Job, Origin, run},
@@ -52,6 +52,7 @@ pub(super) async fn serve(
 /// Work that was read from a request, and needs the connection no more.
 enum Work {
     System(system::Request),
+    Spec(spec::Request),
     Letters(letters::Request),
     Handler(Box<Asked>),
 }
@@ -92,6 +93,11 @@ async fn read(
         }
         return system::Request::read(verb, &path, query, id)
             .map(Work::System)
+            .map_err(Refusal);
+    }
+    if path.first().is_some_and(|first| first == "spec") {
+        return spec::Request::read(verb, &path, id)
+            .map(Work::Spec)
             .map_err(Refusal);
     }
     let (route, mut params) = match shared.table.find(verb, &path) {
@@ -173,6 +179,7 @@ async fn finish(shared: &Arc<Shared>, id: Uuid, work: Work) -> Reply {
     let task = async move {
         match work {
             Work::System(request) => request.answer(&owner.app, id).await,
+            Work::Spec(request) => request.answer(&owner.app, id),
             Work::Letters(request) => request.answer(&owner.app, id).await,
             Work::Handler(asked) => answer(&owner, id, &asked).await,
         }

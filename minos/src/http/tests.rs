@@ -3,6 +3,7 @@
 mod idempotency;
 mod letters;
 mod requests;
+mod spec;
 mod stop;
 mod store;
 mod system;
