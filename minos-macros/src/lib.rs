@@ -4,6 +4,7 @@
 //! `minos::__private`. With `MINOS_MACROS_DEBUG=1` in the environment every expansion is printed.
 
 mod aggregate;
+mod crash_test;
 mod data;
 mod diag;
 mod enroute;
@@ -52,6 +53,8 @@ attributes! {
     saga => saga::saga;
     #[doc = include_str!("../docs/main.md")]
     main => entry_point::main;
+    #[doc = include_str!("../docs/crash_test.md")]
+    crash_test => crash_test::crash_test;
 }
 
 /// Entry points of attributes that another attribute reads.

@@ -77,6 +77,12 @@ impl Clock for FixedClock {
     }
 }
 
+/// What tells this process from others, as long as it runs: a hint, and nothing that anything depends on.
+pub(crate) fn process() -> Uuid {
+    static PROCESS: std::sync::OnceLock<Uuid> = std::sync::OnceLock::new();
+    *PROCESS.get_or_init(Uuid::new_v4)
+}
+
 /// Drops what is finer than a microsecond.
 pub(crate) fn micros(at: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)

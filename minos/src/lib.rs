@@ -40,10 +40,12 @@ pub use crate::{
     error::{Error, Result},
     payload::Payload,
     private::__private,
-    runtime::{DeadLetters, Decision, Left, Operation, Report},
+    runtime::{DeadLetters, Decision, Left, Operation, Report, Sagas, ShownSaga},
     service::{Builder, Running, run},
 };
 pub use chrono;
+#[cfg(all(feature = "macros", feature = "testing"))]
+pub use minos_macros::crash_test;
 #[cfg(feature = "macros")]
 pub use minos_macros::{
     aggregate, aggregate_ref, command_service, construct, contract, error_model, main, model,

@@ -22,16 +22,19 @@ pub enum Kind {
     Reply,
     /// Asks the participant to void the command whose id is in [`Headers::command`], unless it ran already.
     Void,
+    /// Something happened that a saga may wait for: the saga is in [`Headers::saga`].
+    Signal,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Event,
         Self::Command,
         Self::Query,
         Self::Reply,
         Self::Void,
+        Self::Signal,
     ];
 
     /// Its name, as it is sent and stored.
@@ -43,6 +46,7 @@ impl Kind {
             Self::Query => "query",
             Self::Reply => "reply",
             Self::Void => "void",
+            Self::Signal => "signal",
         }
     }
 
@@ -61,7 +65,7 @@ pub struct Message {
     /// What it is for.
     pub kind: Kind,
     /// The physical topic: the aggregate's name for events, the contract's name for commands and queries,
-    /// `{service}.replies` for replies.
+    /// `{service}.replies` for replies and signals.
     pub topic: String,
     /// The message's own name, such as `FooCreated` or `CreateFooBar`.
     pub name: String,
@@ -104,7 +108,7 @@ pub struct Headers {
     /// Where the answer goes; no answer without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
-    /// The saga that waits for the answer, or that is answered.
+    /// The saga that waits for the answer, or that is answered or signalled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saga: Option<Uuid>,
     /// The command's id. Commands of sagas: shared by all attempts of one execution, so that a participant runs it

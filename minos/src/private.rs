@@ -22,8 +22,8 @@ pub mod __private {
         model::Model,
         payload::Payload,
         saga::{
-            Action, Callback, Outgoing, Saga, SagaEntry, Step, StepEnd, StepTarget, TargetKind,
-            Verdict, private::*,
+            Action, Callback, Lapse, Outgoing, Saga, SagaEntry, Step, StepEnd, StepTarget, Target,
+            TargetKind, Verdict, When, private::*,
         },
         view::ReadModel,
     };

@@ -103,6 +103,35 @@ impl Noting {
     }
 }
 
+/// A saga with an effect that depends on what no unit of work knows: a crash test must find it.
+#[model]
+pub struct Careless {
+    /// How many counters it is to make.
+    pub times: u32,
+}
+
+/// How often the careless step has run.
+static RAN: AtomicU32 = AtomicU32::new(0);
+
+#[saga]
+impl Careless {
+    /// Makes more of them when it runs again.
+    #[step]
+    async fn count(&mut self, cx: &Context) -> Result<()> {
+        let again = u32::from(RAN.fetch_add(1, Ordering::Relaxed) > 0);
+        for value in 0..self.times + again {
+            Counter::create(
+                cx,
+                Counter {
+                    value: value.into(),
+                    name: None,
+                },
+            )?;
+        }
+        Ok(())
+    }
+}
+
 /// How often the handler that does everything was entered.
 pub static ENTERED: AtomicU32 = AtomicU32::new(0);
 

@@ -266,8 +266,9 @@ mod tests {
         done: AtomicBool,
     }
 
+    #[async_trait::async_trait]
     impl Observer for Intruder {
-        fn before(&self, _moment: Moment<'_>) {
+        async fn before(&self, _moment: Moment<'_>) {
             if self.done.swap(true, Ordering::SeqCst) {
                 return;
             }
@@ -281,7 +282,7 @@ mod tests {
             commit.now_or_never().unwrap().unwrap();
         }
 
-        fn after(&self, _moment: Moment<'_>) {}
+        async fn after(&self, _moment: Moment<'_>) {}
     }
 
     /// The second handler runs while the first one's unit is on its way; that unit fails because of a foreign commit.

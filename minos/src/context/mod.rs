@@ -178,17 +178,72 @@ impl Context {
     /// [`Kind::Forbidden`] in a query service.
     pub fn start<S: Saga>(&self, state: S) -> Result<Accepted<SagaId>> {
         self.writable("start")?;
-        let id = self.new_uuid();
-        let moved = saga::machine::start(
-            &*saga::flow::of::<S>(),
-            id,
-            Payload::encode(&state)?,
-            &self.env(),
-        )?;
+        self.begin(self.new_uuid(), &state)
+    }
+
+    /// Starts a saga with the unit of work, unless it was started with this key before: its id is
+    /// [`SagaId::of`] the key. Of two that start it at the same time one does.
+    ///
+    /// That it was started is known for as long as the run is remembered (`runtime.inbox_retention` after its end).
+    ///
+    /// # Errors
+    /// [`Kind::Forbidden`] in a query service; or if the store fails.
+    pub async fn start_once<S: Saga>(
+        &self,
+        key: impl fmt::Display,
+        state: S,
+    ) -> Result<Accepted<SagaId>> {
+        self.writable("start")?;
+        let id = SagaId::of::<S>(key);
+        let staged = self.staged().sagas.iter().any(|(row, _)| row.id == id.saga);
+        if staged || self.store().saga(id.saga).await?.is_some() {
+            return Ok(Accepted(id));
+        }
+        self.begin(id.saga, &state)
+    }
+
+    fn begin<S: Saga>(&self, id: Uuid, state: &S) -> Result<Accepted<SagaId>> {
+        let flow = saga::flow::of::<S>();
+        let moved = saga::machine::start(&*flow, id, Payload::encode(state)?, &self.env())?;
         let mut staged = self.staged();
         staged.sagas.push((moved.row, moved.history));
+        staged.sagas.extend(moved.children);
         staged.outbox.extend(moved.messages);
         Ok(Accepted(SagaId { saga: id }))
+    }
+
+    /// Sends a signal to a saga of this service: a step that waits for it goes on. It leaves with the unit of work.
+    ///
+    /// One that comes before its step is kept until the step is reached (16 of them); one that nobody waits for, or
+    /// will, is noted in the saga's history and ignored. A handler of an event tells a saga about it in this way.
+    ///
+    /// # Errors
+    /// [`Kind::Forbidden`] in a query service, [`Kind::Wiring`] in a service that has no sagas.
+    pub fn signal<C: Contract>(&self, saga: SagaId, content: C) -> Result<()> {
+        self.signal_as(saga, C::NAME, Payload::encode(&content)?)
+    }
+
+    pub(crate) fn signal_as(&self, saga: SagaId, name: &str, payload: Payload) -> Result<()> {
+        self.writable("signal")?;
+        if self.core.sagas.is_empty() {
+            let text = format!("the service `{}` has no saga to signal", self.core.name);
+            return Err(Error::new(Kind::Wiring, text));
+        }
+        let message = Message {
+            id: self.new_uuid(),
+            kind: message::Kind::Signal,
+            topic: message::replies_topic(&self.core.name),
+            name: name.to_owned(),
+            key: saga.saga.to_string(),
+            at: self.at,
+            headers: Headers {
+                saga: Some(saga.saga),
+                ..self.headers()
+            },
+            payload,
+        };
+        self.staged().outbox.push(message);
+        Ok(())
     }
 
     fn stage_message<T: serde::Serialize>(
@@ -389,6 +444,8 @@ impl Context {
             now: self.at,
             clock: &*self.core.clock,
             headers: self.headers(),
+            owner: crate::clock::process(),
+            sagas: &self.core.sagas,
         }
     }
 

@@ -81,6 +81,9 @@ where
             .collect();
         touched.extend(finished.unit.reads.iter().map(|(stream, _)| stream.clone()));
         touched.sort();
+        // What it starts; the seal may add the saga whose step it is.
+        let sagas = finished.unit.sagas.iter();
+        let started: Vec<_> = sagas.map(|(row, _)| (row.id, row.version)).collect();
         let commit = seal(&mut finished.unit, &answer);
         let outcome = if commit {
             submit(core, finished).await
@@ -91,7 +94,9 @@ where
             Ok(()) => return Ok(answer),
             // A value that is taken stays taken: one more run lets the handler find its holder and say so.
             Err(e @ store::Error::Claimed { .. }) if claimed => return Err(e),
-            Err(e) if e.is_conflict() && attempt + 1 < core.limits.reruns => {
+            Err(e)
+                if (e.is_conflict() || raced(&e, &started)) && attempt + 1 < core.limits.reruns =>
+            {
                 attempt += 1;
                 claimed |= matches!(e, store::Error::Claimed { .. });
                 tokio::time::sleep(jitter(core, attempt)).await;
@@ -99,6 +104,11 @@ where
             Err(e) => return Err(e),
         }
     }
+}
+
+/// Whether somebody else started a saga of the same key first: the handler finds it.
+fn raced(e: &store::Error, started: &[(uuid::Uuid, u64)]) -> bool {
+    matches!(e, store::Error::Moved { what: "saga", id } if started.contains(&(*id, 1)))
 }
 
 /// Commits a unit. From here on a task of the runtime finishes it, whether or not somebody waits.

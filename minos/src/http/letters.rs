@@ -1,24 +1,18 @@
 //! `/system/dead-letters`: what operators see of dead letters, and do with them.
 
-use actix_web::{
-    HttpRequest,
-    http::header::{AUTHORIZATION, CACHE_CONTROL},
-    web,
-};
+use actix_web::{HttpRequest, http::header::CACHE_CONTROL, web};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use super::{
-    App, body,
+    App, body, operator,
     reply::Reply,
     serve::{nothing, other_verb},
 };
 use crate::{
-    config,
     error::{Error, Failure, Kind, Result},
     message,
     runtime::{DeadLetters, Decision},
@@ -68,7 +62,7 @@ pub(super) async fn read(
     id: Uuid,
 ) -> Result<Request, Reply> {
     let failed = |e: Error| Reply::failed(&e.into_failure(), id);
-    operator(&app.settings, request).map_err(failed)?;
+    operator::asks(&app.settings, request).map_err(failed)?;
     let verb = request.method().as_str();
     let path: Vec<&str> = path.iter().skip(2).map(String::as_str).collect();
     let shows = match path.as_slice() {
@@ -100,22 +94,6 @@ pub(super) async fn read(
         })
     };
     wanted.await.map_err(failed)
-}
-
-/// Whether an operator asks. How long the answer takes says nothing about the token.
-fn operator(settings: &config::Http, request: &HttpRequest) -> Result<()> {
-    let sent = request.headers().get(AUTHORIZATION);
-    let sent = sent.and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    let right = match (&settings.operator_token, sent) {
-        (Some(token), Some(sent)) => token.exposed().as_bytes().ct_eq(sent).into(),
-        _ => false,
-    };
-    if right {
-        return Ok(());
-    }
-    let text = "this is for operators: send the `http.operator_token` of this service, if it has one, as \
-                `Authorization: Bearer <token>`";
-    Err(Error::new(Kind::Forbidden, text))
 }
 
 async fn decision(app: &App, request: &HttpRequest, payload: web::Payload) -> Result<Decision> {

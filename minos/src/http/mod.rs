@@ -7,11 +7,14 @@ mod body;
 mod headers;
 mod idempotency;
 mod letters;
+mod operator;
 mod params;
 mod reply;
 mod routes;
+mod sagas;
 mod serve;
 mod server;
+mod spec;
 mod system;
 
 #[cfg(test)]

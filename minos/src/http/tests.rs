@@ -3,6 +3,8 @@
 mod idempotency;
 mod letters;
 mod requests;
+mod sagas;
+mod spec;
 mod stop;
 mod store;
 mod system;

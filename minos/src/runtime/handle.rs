@@ -11,7 +11,7 @@ use crate::{
     context::{Call, Core, Job, Origin, run},
     enroute::{Answer, Door, Handlers, Raw, Role},
     error::{Error, Failure, Kind, Result},
-    message::{self, Headers, Message, Outcome, Status},
+    message::{self, Headers, Message, Outcome, Status, replies_topic},
     payload::Payload,
     store::{self, InboxMark, Reason, UnitOfWork},
 };
@@ -60,10 +60,13 @@ impl Handler {
     /// If the store fails; the message must come again.
     pub(crate) async fn deliver(&self, incoming: Incoming<'_>) -> Result<()> {
         match incoming.message.kind {
+            message::Kind::Void if incoming.message.topic == replies_topic(&self.core.name) => {
+                sagas::reply(self, incoming).await
+            }
             message::Kind::Command | message::Kind::Query | message::Kind::Void => {
                 self.request(incoming).await
             }
-            message::Kind::Reply => sagas::reply(self, incoming).await,
+            message::Kind::Reply | message::Kind::Signal => sagas::reply(self, incoming).await,
             message::Kind::Event => {
                 for handlers in &*self.handlers {
                     if subscribes(handlers, incoming.message) {

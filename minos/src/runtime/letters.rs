@@ -15,6 +15,7 @@ use super::{
     operation::{Decision, Operation, operations},
     park::Tries,
     revive::{Place, Revived, Wish, waits},
+    sagas,
 };
 use crate::{
     broker::Broker,
@@ -405,7 +406,12 @@ impl DeadLetters {
             return self.publish(letter, wish).await;
         }
         match letter.message.kind {
-            message::Kind::Reply => self.handler.revive_reply(letter, wish).await,
+            message::Kind::Reply | message::Kind::Signal => {
+                self.handler.revive_reply(letter, wish).await
+            }
+            message::Kind::Void if letter.consumer == sagas::CONSUMER => {
+                self.handler.revive_reply(letter, wish).await
+            }
             message::Kind::Event => match self.handler.place(letter) {
                 Some(place) => self.handler.revive_event(place, letter, wish).await,
                 None => Ok(Revived::Held(format!(

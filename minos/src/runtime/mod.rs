@@ -1,6 +1,7 @@
 //! What runs beside the handlers: relay, consumers, followers of the own log, sagas, and timers.
 
 mod consumer;
+mod desk;
 mod event;
 mod follower;
 mod handle;
@@ -16,6 +17,7 @@ mod sagas;
 mod supervise;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub(crate) use self::{
     consumer::{Consumer, foreign, requests},
@@ -27,7 +29,11 @@ pub(crate) use self::{
     supervise::{Stop, Supervisor},
 };
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::sagas::{commit, drive, told};
+
 pub use self::{
+    desk::{Sagas, ShownSaga},
     letters::{DeadLetters, Left, Report},
     operation::{Decision, Operation},
 };

@@ -11,7 +11,7 @@ use tokio::{
     task::{self, JoinSet},
     time::Instant,
 };
-use tracing::{error, warn};
+use tracing::{error, info};
 use uuid::Uuid;
 
 use super::{
@@ -20,14 +20,15 @@ use super::{
     handle::{Handler, Incoming},
     park::Tries,
     relay::{OUTBOX, wait},
+    turns::{FIRST_GO, Turns},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, process},
     context::{Context, Core, Job, Origin, Work, run},
     enroute::{Answer, BoxFuture, Role},
     error::{Error, Failure, Kind, Result},
     health::Health,
-    message::{Headers, Message, Outcome},
+    message::{self, Headers, Message, Outcome},
     payload::Payload,
     saga::{
         LocalOutcome, StepEnd,
@@ -66,6 +67,7 @@ impl Due {
         let mut changes = store.changes();
         let mut running: JoinSet<Result<()>> = JoinSet::new();
         let mut busy: HashMap<task::Id, Uuid> = HashMap::new();
+        let mut turns = Turns::new(process());
         let mut unsent: Option<(Instant, Option<DateTime<Utc>>)> = None;
         self.health.up(&self.name);
         while !stop.stopped() {
@@ -79,15 +81,17 @@ impl Due {
                     unsent = Some((Instant::now(), self.unsent().await?));
                 }
                 let oldest = unsent.and_then(|(_, oldest)| oldest);
-                for row in due {
+                for row in turns.mine(due, Instant::now()) {
                     if busy.len() < self.concurrency && busy.values().all(|id| *id != row.id) {
                         let (core, id) = (self.core.clone(), row.id);
                         let task = running.spawn(async move { drive(&core, row, oldest).await });
                         busy.insert(task.id(), id);
                     }
                 }
+            } else {
+                turns.clear();
             }
-            let pause = self.pause(busy.is_empty()).await?;
+            let pause = self.pause(busy.is_empty(), turns.waits()).await?;
             tokio::select! {
                 Some(finished) = running.join_next_with_id() => {
                     let (task, outcome) = match finished {
@@ -109,11 +113,15 @@ impl Due {
     }
 
     /// Until the next saga or timer is due, but not longer than the poll.
-    async fn pause(&self, idle: bool) -> Result<Duration> {
+    async fn pause(&self, idle: bool, waits: bool) -> Result<Duration> {
         let next = self.core.store.next_due().await?;
         let until = next.map(|at| (at - self.core.clock.now()).to_std().unwrap_or_default());
         // What is due now is being worked on; its end wakes the loop.
-        let least = if idle { Duration::from_millis(5) } else { POLL };
+        let least = match (waits, idle) {
+            (true, _) => FIRST_GO / 4,
+            (false, true) => Duration::from_millis(5),
+            (false, false) => POLL,
+        };
         Ok(until.unwrap_or(POLL).clamp(least, POLL))
     }
 
@@ -152,7 +160,11 @@ impl Due {
 }
 
 /// Moves one saga that is due: its local step, or what the time means for it.
-async fn drive(core: &Arc<Core>, row: SagaRow, unsent: Option<DateTime<Utc>>) -> Result<()> {
+pub(crate) async fn drive(
+    core: &Arc<Core>,
+    row: SagaRow,
+    unsent: Option<DateTime<Utc>>,
+) -> Result<()> {
     let Some(flow) = core.sagas.get(row.name.as_str()) else {
         // During a rolling deploy an instance that knows it may be there already.
         if row
@@ -171,8 +183,8 @@ async fn drive(core: &Arc<Core>, row: SagaRow, unsent: Option<DateTime<Utc>>) ->
             return settle(commit(core, moved, None).await);
         }
     };
-    if let Some((step, undo)) = machine::local_step(&**flow, &run, core.clock.now()) {
-        return local(core, &**flow, row, run, (step, undo)).await;
+    if let Some(step) = machine::local_step(&**flow, &run, core.clock.now()) {
+        return local(core, &**flow, row, run, step).await;
     }
     let moved = machine::due(&**flow, row, unsent, &env(core, None))?;
     settle(commit(core, moved, None).await)
@@ -239,7 +251,7 @@ async fn local(
     flow: &dyn Flow,
     row: SagaRow,
     saga: Run,
-    (step, undo): (usize, bool),
+    step: machine::Due,
 ) -> Result<()> {
     let origin = Origin {
         message: None,
@@ -249,8 +261,8 @@ async fn local(
     };
     let work = LocalStep {
         flow,
-        step,
-        undo,
+        step: step.step,
+        undo: step.undo,
         state: &saga.state,
         outcome: Mutex::new(None),
     };
@@ -258,7 +270,7 @@ async fn local(
     let seal = |unit: &mut UnitOfWork, answer: &Answer| {
         let moved = work
             .take(answer)
-            .and_then(|ran| machine::local(flow, row.clone(), ran, &env(core, None)));
+            .and_then(|ran| machine::local(flow, row.clone(), step.command, ran, &env(core, None)));
         match moved {
             Ok(moved) => add(unit, moved),
             Err(e) => broken = Some(e),
@@ -284,13 +296,13 @@ async fn local(
                 end,
                 state: saga.state.clone(),
             };
-            let moved = machine::local(flow, row, ran, &env(core, None))?;
+            let moved = machine::local(flow, row, step.command, ran, &env(core, None))?;
             settle(commit(core, moved, None).await)
         }
     }
 }
 
-/// What a saga made of a reply.
+/// What a saga made of what it was told.
 pub(super) enum Answered {
     /// It took it.
     Taken,
@@ -300,7 +312,7 @@ pub(super) enum Answered {
     Not(String),
 }
 
-/// Hands a reply to its saga, or parks it.
+/// Hands what a saga is told - a reply, a signal, or that it is called off - to it, or parks it.
 pub(super) async fn reply(handler: &Handler, incoming: Incoming<'_>) -> Result<()> {
     let message = incoming.message;
     if let Some(why) = handler.forgotten(CONSUMER, message, message.id).await? {
@@ -319,7 +331,7 @@ pub(super) async fn reply(handler: &Handler, incoming: Incoming<'_>) -> Result<(
     }
 }
 
-/// Hands a reply to its saga; `extra` adds to the unit.
+/// Hands what a saga is told to it; `extra` adds to the unit.
 pub(super) async fn answer(
     handler: &Handler,
     incoming: Incoming<'_>,
@@ -327,16 +339,8 @@ pub(super) async fn answer(
 ) -> Result<Answered> {
     let (core, message) = (&handler.core, incoming.message);
     let not = |why: &str| Ok(Answered::Not(why.to_owned()));
-    let (Some(id), Some(command), Some(status)) = (
-        message.headers.saga,
-        message.headers.command,
-        message.headers.status,
-    ) else {
-        return not("a reply without saga, command, or status");
-    };
-    let outcome = Outcome {
-        status,
-        payload: message.payload.clone(),
+    let Some(id) = message.headers.saga else {
+        return not("it is for no saga");
     };
     let mut looked = 0;
     loop {
@@ -344,21 +348,14 @@ pub(super) async fn answer(
             // Its start may not be visible yet; after a while it never will.
             looked += 1;
             if looked >= handler.retries.attempts {
-                return not("a reply for a saga that does not exist");
+                return not("it is for a saga that does not exist");
             }
             if !handler.stop.sleep(handler.retries.first).await {
                 return Err(Error::new(Kind::Unavailable, "the service stops"));
             }
             continue;
         };
-        let Some(flow) = core.sagas.get(row.name.as_str()) else {
-            return Ok(Answered::Not(format!(
-                "a reply for a `{}`, which this service no longer has",
-                row.name
-            )));
-        };
-        let env = env(core, Some(message.id));
-        let moved = match machine::reply(&**flow, row, command, &outcome, &env) {
+        let moved = match told(core, row, message) {
             Ok(moved) => moved,
             Err(e) => return Ok(Answered::Not(e.to_string())),
         };
@@ -366,7 +363,7 @@ pub(super) async fn answer(
         extra(&mut unit);
         match core.store.commit(unit).await {
             Err(store::Error::Moved { what: "saga", .. }) => {
-                warn!(saga = %id, "a saga moved while it was answered; again")
+                info!(saga = %id, "a saga moved while it was told something; again")
             }
             Err(store::Error::Moved { .. }) => return Ok(Answered::Taken),
             Err(store::Error::Duplicate { .. }) => return Ok(Answered::Before),
@@ -375,7 +372,36 @@ pub(super) async fn answer(
     }
 }
 
-async fn commit(core: &Core, moved: Moved, message: Option<Uuid>) -> store::Result<()> {
+/// What a message means for a saga: what became of a command, a signal, or that the saga that started it does not want
+/// it any more.
+pub(crate) fn told(core: &Core, row: SagaRow, message: &Message) -> Result<Moved> {
+    let Some(flow) = core.sagas.get(row.name.as_str()) else {
+        let why = format!(
+            "it is for a `{}`, which this service no longer has",
+            row.name
+        );
+        return Err(Error::new(Kind::Wiring, why));
+    };
+    let (flow, env) = (&**flow, env(core, Some(message.id)));
+    let headers = &message.headers;
+    match (message.kind, headers.command, headers.status) {
+        (message::Kind::Signal, ..) => {
+            let content = (message.name.as_str(), &message.payload);
+            machine::signal(flow, row, content, None, &env).map(|(moved, _)| moved)
+        }
+        (message::Kind::Void, ..) => machine::call_off(flow, row, &env),
+        (_, Some(command), Some(status)) => {
+            let payload = message.payload.clone();
+            machine::reply(flow, row, command, &Outcome { status, payload }, &env)
+        }
+        _ => Err(Error::new(
+            Kind::Invalid,
+            "a reply without command, or status",
+        )),
+    }
+}
+
+pub(crate) async fn commit(core: &Core, moved: Moved, message: Option<Uuid>) -> store::Result<()> {
     core.store.commit(unit(core, moved, message)).await
 }
 
@@ -392,6 +418,7 @@ fn unit(core: &Core, moved: Moved, message: Option<Uuid>) -> UnitOfWork {
 
 fn add(unit: &mut UnitOfWork, moved: Moved) {
     unit.sagas.push((moved.row, moved.history));
+    unit.sagas.extend(moved.children);
     unit.outbox.extend(moved.messages);
 }
 
@@ -403,7 +430,7 @@ fn settle(outcome: store::Result<()>) -> Result<()> {
     }
 }
 
-fn env(core: &Core, causation: Option<Uuid>) -> Env<'_> {
+pub(crate) fn env(core: &Core, causation: Option<Uuid>) -> Env<'_> {
     let clock: &dyn Clock = &*core.clock;
     let headers = Headers {
         source: core.name.clone(),
@@ -414,5 +441,7 @@ fn env(core: &Core, causation: Option<Uuid>) -> Env<'_> {
         now: clock.now(),
         clock,
         headers,
+        owner: process(),
+        sagas: &core.sagas,
     }
 }

@@ -22,6 +22,7 @@ use crate::{
 
 mod keeper;
 mod letters;
+mod sagas;
 
 /// Notes what it is called with; fails for what is on its list.
 #[derive(Debug, Default)]

@@ -33,19 +33,48 @@ pub struct Outgoing {
 /// Reads an answer and decides.
 pub type Callback<S> = fn(&mut S, &Payload) -> Result<Verdict>;
 
+/// Decides without an answer: nobody gave one in time.
+pub type Lapse<S> = fn(&mut S) -> Result<Verdict>;
+
+/// Whom a step calls: known at build time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// What kind of message it gets.
+    pub kind: TargetKind,
+    /// Its name.
+    pub name: &'static str,
+}
+
 /// What a step, or its compensation, does.
 pub enum Action<S> {
-    /// Sends a message and waits for its answer.
-    Remote(fn(&S) -> Result<Outgoing>),
+    /// Sends a command or a query, or starts another saga, and waits for its answer.
+    Remote(Target, fn(&S) -> Result<Outgoing>),
     /// Runs here, in the unit of work of the transition.
     Local(for<'a> fn(&'a mut S, &'a Context) -> BoxFuture<'a, StepEnd>),
+    /// Sends nothing, and waits for a signal of this name, which the callback reads.
+    Wait(&'static str, Callback<S>),
+}
+
+/// A condition on the state, with the name of its method.
+pub struct When<S> {
+    /// The method.
+    pub name: &'static str,
+    /// Whether it holds.
+    pub holds: fn(&S) -> bool,
+}
+
+impl<S> fmt::Debug for When<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "When({})", self.name)
+    }
 }
 
 impl<S> fmt::Debug for Action<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Action::Remote(_) => "Remote",
+            Action::Remote(..) => "Remote",
             Action::Local(_) => "Local",
+            Action::Wait(..) => "Wait",
         })
     }
 }
@@ -82,6 +111,19 @@ pub struct Step<S: 'static> {
     pub retry: u32,
     /// After it there is only forward.
     pub pivot: bool,
+    /// Decides when nobody answered in time, after all attempts.
+    pub on_timeout: Option<Lapse<S>>,
+    /// The pause before the first repetition; it doubles from one to the next.
+    pub backoff: Option<Duration>,
+    /// The longest pause.
+    pub max_backoff: Option<Duration>,
+    /// It runs only if this holds when it is reached.
+    pub when: Option<When<S>>,
+    /// It is in a branch of this choice: neighbours of one choice with one `when` are a branch, the first branch that
+    /// holds runs, one without `when` is "otherwise".
+    pub choice: Option<&'static str>,
+    /// It runs at once with its neighbours of this group.
+    pub parallel: Option<&'static str>,
 }
 
 impl<S> Step<S> {
@@ -98,7 +140,55 @@ impl<S> Step<S> {
             timeout: None,
             retry: 0,
             pivot: false,
+            on_timeout: None,
+            backoff: None,
+            max_backoff: None,
+            when: None,
+            choice: None,
+            parallel: None,
         }
+    }
+
+    /// Decides when nobody answered in time.
+    #[must_use]
+    pub const fn on_timeout(mut self, lapse: Lapse<S>) -> Self {
+        self.on_timeout = Some(lapse);
+        self
+    }
+
+    /// Milliseconds before the first repetition.
+    #[must_use]
+    pub const fn backoff(mut self, millis: u64) -> Self {
+        self.backoff = Some(Duration::from_millis(millis));
+        self
+    }
+
+    /// Milliseconds of the longest pause.
+    #[must_use]
+    pub const fn max_backoff(mut self, millis: u64) -> Self {
+        self.max_backoff = Some(Duration::from_millis(millis));
+        self
+    }
+
+    /// It runs only if this holds.
+    #[must_use]
+    pub const fn when(mut self, name: &'static str, holds: fn(&S) -> bool) -> Self {
+        self.when = Some(When { name, holds });
+        self
+    }
+
+    /// It is in a branch of this choice.
+    #[must_use]
+    pub const fn choice(mut self, name: &'static str) -> Self {
+        self.choice = Some(name);
+        self
+    }
+
+    /// It runs at once with its neighbours of this group.
+    #[must_use]
+    pub const fn parallel(mut self, group: &'static str) -> Self {
+        self.parallel = Some(group);
+        self
     }
 
     /// Reads the reply.
@@ -187,22 +277,29 @@ impl<E: Refusal> LocalEnd for Result<(), E> {
     }
 }
 
+/// What a step does, or its compensation, without its functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    Remote(Target),
+    Local,
+    Wait(&'static str),
+}
+
 /// What the machine must know of a step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct StepInfo {
     pub(crate) name: &'static str,
-    pub(crate) local: bool,
-    pub(crate) compensation: Option<Compensation>,
+    pub(crate) what: What,
+    pub(crate) compensation: Option<What>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) retry: u32,
     pub(crate) pivot: bool,
-}
-
-/// How a step is undone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Compensation {
-    Remote,
-    Local,
+    pub(crate) on_timeout: bool,
+    pub(crate) backoff: Option<Duration>,
+    pub(crate) max_backoff: Option<Duration>,
+    pub(crate) when: Option<&'static str>,
+    pub(crate) choice: Option<&'static str>,
+    pub(crate) parallel: Option<&'static str>,
 }
 
 /// How a local step, or compensation, left the state.
@@ -218,11 +315,33 @@ pub(crate) trait Flow: fmt::Debug + Send + Sync {
     fn deadline(&self) -> Option<Duration>;
     fn steps(&self) -> Vec<StepInfo>;
 
+    /// Where it stands in the source.
+    #[allow(dead_code, reason = "only the HTTP door shows it")]
+    fn at(&self) -> Option<At> {
+        None
+    }
+
+    /// A picture of it.
+    #[allow(dead_code, reason = "only the HTTP door shows it")]
+    fn diagram(&self) -> &'static str {
+        ""
+    }
+
     /// What a remote step (or its compensation) sends.
     fn request(&self, step: usize, undo: bool, state: &Payload) -> Result<Outgoing>;
 
     /// What an outcome means for the state and the flow. `Failed` and `Voided` compensate.
     fn read(&self, step: usize, outcome: &Outcome, state: &Payload) -> Result<(Verdict, Payload)>;
+
+    /// Whether the step's `when` holds; `true` if it has none.
+    fn holds(&self, step: usize, state: &Payload) -> Result<bool>;
+
+    /// What a signal means for the state and the flow.
+    fn signal(&self, step: usize, content: &Payload, state: &Payload)
+    -> Result<(Verdict, Payload)>;
+
+    /// What it means that nobody answered in time: `on_timeout`, or to compensate.
+    fn lapse(&self, step: usize, state: &Payload) -> Result<(Verdict, Payload)>;
 
     /// Runs a local step (or compensation) on a copy of the state.
     fn run<'a>(
@@ -281,28 +400,44 @@ impl<S: Saga> Flow for FlowOf<S> {
         S::DEADLINE
     }
 
+    fn at(&self) -> Option<At> {
+        Some(S::AT)
+    }
+
+    fn diagram(&self) -> &'static str {
+        S::DIAGRAM
+    }
+
     fn steps(&self) -> Vec<StepInfo> {
+        let what = |action: &Action<S>| match action {
+            Action::Remote(target, _) => What::Remote(*target),
+            Action::Local(_) => What::Local,
+            Action::Wait(signal, _) => What::Wait(signal),
+        };
         let info = |s: &Step<S>| StepInfo {
             name: s.name,
-            local: matches!(s.run, Action::Local(_)),
-            compensation: s.compensate.as_ref().map(|a| match a {
-                Action::Remote(_) => Compensation::Remote,
-                Action::Local(_) => Compensation::Local,
-            }),
+            what: what(&s.run),
+            compensation: s.compensate.as_ref().map(what),
             timeout: s.timeout,
             retry: s.retry,
             pivot: s.pivot,
+            on_timeout: s.on_timeout.is_some(),
+            backoff: s.backoff,
+            max_backoff: s.max_backoff,
+            when: s.when.as_ref().map(|w| w.name),
+            choice: s.choice,
+            parallel: s.parallel,
         };
         S::STEPS.iter().map(info).collect()
     }
 
     fn request(&self, step: usize, undo: bool, state: &Payload) -> Result<Outgoing> {
         match Self::action(step, undo)? {
-            Action::Remote(send) => {
+            Action::Remote(_, send) => {
                 let saga = decode::<S>(state)?;
                 guarded(|| send(&saga))
             }
-            Action::Local(_) => Err(wrong::<S>(step, "a local step sends nothing")),
+            Action::Local(_) | Action::Wait(..) => Err(wrong::<S>(step, "it sends nothing")),
         }
     }
 
@@ -315,9 +450,34 @@ impl<S: Saga> Flow for FlowOf<S> {
         let Some(callback) = callback else {
             return Ok((default, state.clone()));
         };
-        let mut saga = decode::<S>(state)?;
-        let verdict = guarded(|| callback(&mut saga, &outcome.payload))?;
-        Ok((verdict, Payload::encode(&saga)?))
+        change(state, |saga: &mut S| callback(saga, &outcome.payload))
+    }
+
+    fn holds(&self, step: usize, state: &Payload) -> Result<bool> {
+        let Some(when) = &Self::step(step)?.when else {
+            return Ok(true);
+        };
+        let saga = decode::<S>(state)?;
+        guarded(|| Ok((when.holds)(&saga)))
+    }
+
+    fn signal(
+        &self,
+        step: usize,
+        content: &Payload,
+        state: &Payload,
+    ) -> Result<(Verdict, Payload)> {
+        let Action::Wait(_, read) = Self::action(step, false)? else {
+            return Err(wrong::<S>(step, "it waits for no signal"));
+        };
+        change(state, |saga: &mut S| read(saga, content))
+    }
+
+    fn lapse(&self, step: usize, state: &Payload) -> Result<(Verdict, Payload)> {
+        match Self::step(step)?.on_timeout {
+            Some(lapse) => change(state, lapse),
+            None => Ok((Verdict::Compensate, state.clone())),
+        }
     }
 
     fn run<'a>(
@@ -339,6 +499,16 @@ impl<S: Saga> Flow for FlowOf<S> {
             })
         })
     }
+}
+
+/// Lets a callback change the state and decide.
+fn change<S: Model>(
+    state: &Payload,
+    callback: impl FnOnce(&mut S) -> Result<Verdict>,
+) -> Result<(Verdict, Payload)> {
+    let mut saga = decode::<S>(state)?;
+    let verdict = guarded(|| callback(&mut saga))?;
+    Ok((verdict, Payload::encode(&saga)?))
 }
 
 /// A method of the saga that panics is a failure of this saga and of nothing else.

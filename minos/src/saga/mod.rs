@@ -7,6 +7,10 @@ pub(crate) mod flow;
 pub(crate) mod machine;
 mod proof;
 pub(crate) mod run;
+mod timeline;
+#[cfg(test)]
+pub(crate) mod toy;
+mod undone;
 
 use std::{any::TypeId, fmt, sync::Arc, time::Duration};
 
@@ -14,8 +18,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use self::flow::{Action, Callback, Outgoing, Step, StepEnd};
+pub use self::flow::{Action, Callback, Lapse, Outgoing, Step, StepEnd, Target, When};
 pub(crate) use self::flow::{Flow, LocalOutcome};
+pub use self::{
+    timeline::{Passage, Timeline, Wait},
+    undone::Undone,
+};
 use crate::{enroute::At, model::Model};
 
 #[doc(hidden)]
@@ -23,8 +31,9 @@ pub mod private {
     pub use super::{
         flow::{LocalEnd, local, send},
         proof::{
-            IntoVerdict, NeedsNoUndo, NotNested, NothingToRead, Reader, Reads, ReadsError, Sends,
-            SendsCommand, SendsQuery, SendsSaga, Sent, nested, sent, verdict,
+            Awaited, CanRefuse, Condition, IntoVerdict, NeedsNoUndo, NothingToRead, Reader, Reads,
+            ReadsError, Sends, SendsCommand, SendsQuery, SendsSaga, Sent, Signal, deeper, holds,
+            nested, sent, signal, verdict,
         },
     };
 }
@@ -51,6 +60,26 @@ pub struct SagaId {
 }
 
 impl Model for SagaId {}
+
+impl SagaId {
+    /// The id of the run that `cx.start_once(key, ..)` starts.
+    ///
+    /// ```
+    /// # use minos::{Uuid, saga::{SagaId, Saga}};
+    /// # fn example<AddFooBar: Saga>(foo: Uuid) -> SagaId {
+    /// SagaId::of::<AddFooBar>(foo)
+    /// # }
+    /// ```
+    pub fn of<S: Saga>(key: impl fmt::Display) -> Self {
+        let name = format!("{}\u{1f}{key}", S::NAME);
+        Self {
+            saga: Uuid::new_v5(&KEYS, name.as_bytes()),
+        }
+    }
+}
+
+/// The name space of sagas that are started by key. It is stored.
+const KEYS: Uuid = Uuid::from_u128(0x6d69_6e6f_7353_4761_8000_7361_6761_0001);
 
 /// What kind of message a step sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +120,8 @@ pub trait Saga: Model + StepTarget {
     const STEPS: &'static [Step<Self>];
     /// How long the whole may take before it is undone.
     const DEADLINE: Option<Duration>;
+    /// A picture of it: a flowchart in [Mermaid](https://mermaid.js.org).
+    const DIAGRAM: &'static str = "";
     /// Where it stands in the source.
     const AT: At;
 }

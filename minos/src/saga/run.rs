@@ -1,5 +1,7 @@
 //! The stored state of one run of a saga: the body of its row.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -37,6 +39,19 @@ impl Status {
             Status::Stuck => "stuck",
         }
     }
+
+    /// Where a row stands.
+    pub(crate) fn of(row: &SagaRow) -> Option<Self> {
+        [
+            Status::Running,
+            Status::Compensating,
+            Status::Completed,
+            Status::Compensated,
+            Status::Stuck,
+        ]
+        .into_iter()
+        .find(|s| s.as_str() == row.status)
+    }
 }
 
 /// How a step ended, or that it did not yet.
@@ -51,15 +66,37 @@ pub(crate) enum StepStatus {
     Failed,
     /// It was called off before it ran; it did nothing.
     Voided,
+    /// It was not to run: its condition did not hold, or another branch was chosen.
+    Skipped,
+    /// Nobody answered in time, and the saga goes on without it; it did nothing.
+    Lapsed,
     Compensating,
     Compensated,
     Stuck,
 }
 
+impl StepStatus {
+    /// As it is stored and shown.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            StepStatus::Running => "running",
+            StepStatus::Done => "done",
+            StepStatus::Refused => "refused",
+            StepStatus::Failed => "failed",
+            StepStatus::Voided => "voided",
+            StepStatus::Skipped => "skipped",
+            StepStatus::Lapsed => "lapsed",
+            StepStatus::Compensating => "compensating",
+            StepStatus::Compensated => "compensated",
+            StepStatus::Stuck => "stuck",
+        }
+    }
+}
+
 /// Why something went wrong: the typed error of a refusal, or a text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Trouble {
-    /// `refused`, `failed`, `timed_out`, `voided`, or `deadline`.
+    /// `refused`, `failed`, `timed_out`, `voided`, `cancelled`, or `deadline`.
     pub(crate) kind: String,
     pub(crate) step: String,
     /// In words.
@@ -84,6 +121,9 @@ pub(crate) struct StepRun {
     pub(crate) ended_at: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Trouble>,
+    /// It is the reason, or one of the victims, of the saga's being undone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) given_up: bool,
 }
 
 /// What the saga waits for.
@@ -96,6 +136,8 @@ pub(crate) enum Waiting {
     Void,
     /// A local step, to be run here.
     Local,
+    /// A signal from outside.
+    Signal,
 }
 
 /// One execution of a step or of its compensation: all its attempts share the command id.
@@ -112,6 +154,18 @@ pub(crate) struct Execution {
     /// Whether it may have changed something at the participant.
     pub(crate) changes: bool,
     pub(crate) since: DateTime<Utc>,
+    /// When it must be looked at again; [`None`] if only an answer or a signal moves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) due_at: Option<DateTime<Utc>>,
+    /// Whom it calls, or for which signal it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) target: Option<String>,
+    /// Why it is called off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<Trouble>,
+    /// It pauses before its next attempt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) paused: bool,
     /// When its latest message was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sent_at: Option<DateTime<Utc>>,
@@ -120,16 +174,57 @@ pub(crate) struct Execution {
     pub(crate) held: bool,
 }
 
+/// A signal that came before its step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Signal {
+    pub(crate) name: String,
+    pub(crate) content: Payload,
+    pub(crate) at: DateTime<Utc>,
+}
+
+/// Who started a saga that is a step of another one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Parent {
+    pub(crate) saga: Uuid,
+    /// The execution that waits for it.
+    pub(crate) command: Uuid,
+    /// How many sagas there are around it.
+    pub(crate) depth: u32,
+}
+
+/// Why a saga cannot go on by itself, and what it did before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Halt {
+    pub(crate) from: Status,
+    pub(crate) why: Trouble,
+}
+
 /// The body of a saga's row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Run {
     pub(crate) state: Payload,
     pub(crate) steps: Vec<StepRun>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) execution: Option<Execution>,
-    /// Why it compensates or is stuck.
+    /// What is under way: one, or those of a parallel group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) executions: Vec<Execution>,
+    /// The only one, in a stored row: an instance of before there were groups can read it, too.
+    #[serde(default, rename = "execution", skip_serializing_if = "Option::is_none")]
+    single: Option<Execution>,
+    /// Why it is undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<Trouble>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) halt: Option<Halt>,
+    /// Which branch was chosen; [`None`] if no condition held.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) choices: BTreeMap<String, Option<String>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) signals: Vec<Signal>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) parent: Option<Parent>,
+    /// The process that moved it last: it has the first go at what is due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) deadline_at: Option<DateTime<Utc>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,16 +233,58 @@ pub(crate) struct Run {
     pub(crate) correlation: Option<Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) traceparent: Option<String>,
-    /// The names and kinds of the steps when it was started.
+    /// The steps when it last moved.
     pub(crate) definition: String,
 }
 
 impl Run {
+    pub(crate) fn new(state: Payload, definition: String) -> Self {
+        Self {
+            state,
+            steps: Vec::new(),
+            executions: Vec::new(),
+            single: None,
+            error: None,
+            halt: None,
+            choices: BTreeMap::new(),
+            signals: Vec::new(),
+            parent: None,
+            owner: None,
+            deadline_at: None,
+            user: None,
+            correlation: None,
+            traceparent: None,
+            definition,
+        }
+    }
+
     pub(crate) fn of(row: &SagaRow) -> Result<Self> {
-        row.body.decode().map_err(|e| -> Error {
+        let mut run: Self = row.body.decode().map_err(|e| -> Error {
             let text = format!("the stored run of saga {} cannot be read: {e}", row.id);
             Failure::new(Kind::Corrupt, text).because(e).into()
-        })
+        })?;
+        if let Some(mut execution) = run.single.take() {
+            // Rows of before there were groups had one due time.
+            if execution.target.is_none() {
+                execution.due_at = execution.due_at.or(row.due_at);
+            }
+            run.executions.push(execution);
+        }
+        Ok(run)
+    }
+
+    /// The body of a row.
+    pub(crate) fn body(mut self) -> Result<Payload> {
+        if self.executions.len() == 1 {
+            self.single = self.executions.pop();
+        }
+        Payload::encode(&self)
+    }
+
+    /// How a step stands, if it was reached.
+    pub(crate) fn status(&self, name: &str) -> Option<StepStatus> {
+        let step = self.steps.iter().find(|s| s.name == name);
+        step.map(|s| s.status)
     }
 
     pub(crate) fn step(&mut self, name: &str) -> Option<&mut StepRun> {

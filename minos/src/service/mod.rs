@@ -23,13 +23,19 @@ mod postgres;
 #[cfg(not(feature = "postgres"))]
 #[path = "without/postgres.rs"]
 mod postgres;
+mod sagas;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(not(feature = "sqlite"))]
 #[path = "without/sqlite.rs"]
 mod sqlite;
 mod start;
+#[cfg(test)]
+mod tests;
 mod unit;
+
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::unit::in_unit;
 
 use std::{fmt, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 

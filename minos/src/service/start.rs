@@ -27,6 +27,7 @@ pub(super) struct Up {
     pub(super) health: Arc<Health>,
     pub(super) store: Arc<dyn Store>,
     pub(super) core: Arc<Core>,
+    pub(super) handlers: Arc<Vec<Handlers>>,
     pub(super) letters: DeadLetters,
     pub(super) door: http::Door,
     /// Consumers, followers, and sagas.
@@ -223,6 +224,7 @@ async fn one(
         health,
         store,
         core,
+        handlers,
         letters,
         door,
         workers,

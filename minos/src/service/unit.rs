@@ -1,10 +1,10 @@
 //! A unit of work outside a handler.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Running;
 use crate::{
-    context::{Context, Job, Origin, Work, run},
+    context::{Context, Core, Job, Origin, Work, run},
     enroute::{Answer, BoxFuture, Role},
     error::{Error, Failure, Kind, Result},
 };
@@ -59,25 +59,33 @@ impl Running {
         let core = core.ok_or_else(|| {
             Error::new(Kind::NotFound, format!("no service `{service}` runs here"))
         })?;
-        let work = Once {
-            work,
-            answer: Mutex::new(None),
-        };
-        let job = Job {
-            role: Role::Command,
-            origin: Origin::default(),
-        };
-        let answer = run(&core, job, &work, |_, answer| {
-            matches!(answer, Answer::Done { .. })
-        })
-        .await?;
-        match answer {
-            Answer::Failed(failure) => Err(failure.into()),
-            Answer::Done { .. } | Answer::Refused(_) => work
-                .answer
-                .into_inner()
-                .unwrap_or_else(PoisonError::into_inner)
-                .ok_or_else(|| Failure::new(Kind::Internal, "the work left no answer").into()),
-        }
+        in_unit(&core, work).await
+    }
+}
+
+/// Runs a piece of work in a unit of work, as if a command handler did it.
+pub(crate) async fn in_unit<T: Send>(
+    core: &Arc<Core>,
+    work: impl for<'a> Fn(&'a Context) -> BoxFuture<'a, Result<T>> + Send + Sync,
+) -> Result<T> {
+    let work = Once {
+        work,
+        answer: Mutex::new(None),
+    };
+    let job = Job {
+        role: Role::Command,
+        origin: Origin::default(),
+    };
+    let answer = run(core, job, &work, |_, answer| {
+        matches!(answer, Answer::Done { .. })
+    })
+    .await?;
+    match answer {
+        Answer::Failed(failure) => Err(failure.into()),
+        Answer::Done { .. } | Answer::Refused(_) => work
+            .answer
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+            .ok_or_else(|| Failure::new(Kind::Internal, "the work left no answer").into()),
     }
 }

@@ -394,8 +394,10 @@ impl super::Store for Store {
         Ok(rows)
     }
 
-    async fn saga_history(&self, id: Uuid) -> Result<Vec<Payload>> {
-        Ok(self.state().history.get(&id).cloned().unwrap_or_default())
+    async fn saga_history(&self, id: Uuid, limit: u32) -> Result<Vec<Payload>> {
+        let state = self.state();
+        let lines = state.history.get(&id).map_or(&[][..], Vec::as_slice);
+        Ok(lines[lines.len().saturating_sub(count(limit))..].to_vec())
     }
 
     async fn due_sagas(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<SagaRow>> {

@@ -388,8 +388,8 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Sagas, the newest first.
     async fn sagas(&self, filter: &SagaFilter) -> Result<Vec<SagaRow>>;
 
-    /// What happened in a saga, oldest first.
-    async fn saga_history(&self, id: Uuid) -> Result<Vec<Payload>>;
+    /// The last `limit` lines of what happened in a saga, oldest first.
+    async fn saga_history(&self, id: Uuid, limit: u32) -> Result<Vec<Payload>>;
 
     /// Sagas that are due, the longest first.
     async fn due_sagas(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<SagaRow>>;

@@ -30,13 +30,14 @@ pub enum Moment<'a> {
     Offsets(&'a [Origin]),
 }
 
-/// Looks on, on both sides of every moment.
+/// Looks on, on both sides of every moment. What does not return ends there what was going on.
+#[async_trait]
 pub trait Observer: fmt::Debug + Send + Sync + 'static {
     /// Before it is done.
-    fn before(&self, moment: Moment<'_>);
+    async fn before(&self, moment: Moment<'_>);
 
     /// After it was done.
-    fn after(&self, moment: Moment<'_>);
+    async fn after(&self, moment: Moment<'_>);
 }
 
 /// A store that an observer looks at.
@@ -66,10 +67,10 @@ impl SqlTransaction for ObservedTransaction {
     }
 
     async fn commit(self: Box<Self>, unit: UnitOfWork) -> store::Result<()> {
-        self.observer.before(Moment::Commit(&unit));
+        self.observer.before(Moment::Commit(&unit)).await;
         let copy = unit.clone();
         self.transaction.commit(unit).await?;
-        self.observer.after(Moment::Commit(&copy));
+        self.observer.after(Moment::Commit(&copy)).await;
         Ok(())
     }
 }
@@ -81,9 +82,9 @@ impl Store for ObservedStore {
     }
 
     async fn commit(&self, unit: UnitOfWork) -> store::Result<()> {
-        self.observer.before(Moment::Commit(&unit));
+        self.observer.before(Moment::Commit(&unit)).await;
         self.store.commit(unit.clone()).await?;
-        self.observer.after(Moment::Commit(&unit));
+        self.observer.after(Moment::Commit(&unit)).await;
         Ok(())
     }
 
@@ -137,9 +138,9 @@ impl Store for ObservedStore {
     }
 
     async fn move_cursor(&self, name: &str, from: Cursor, to: Position) -> store::Result<bool> {
-        self.observer.before(Moment::Cursor(name));
+        self.observer.before(Moment::Cursor(name)).await;
         let moved = self.store.move_cursor(name, from, to).await?;
-        self.observer.after(Moment::Cursor(name));
+        self.observer.after(Moment::Cursor(name)).await;
         Ok(moved)
     }
 
@@ -167,8 +168,8 @@ impl Store for ObservedStore {
         self.store.sagas(filter).await
     }
 
-    async fn saga_history(&self, id: Uuid) -> store::Result<Vec<Payload>> {
-        self.store.saga_history(id).await
+    async fn saga_history(&self, id: Uuid, limit: u32) -> store::Result<Vec<Payload>> {
+        self.store.saga_history(id, limit).await
     }
 
     async fn due_sagas(&self, now: DateTime<Utc>, limit: u32) -> store::Result<Vec<SagaRow>> {
@@ -247,9 +248,9 @@ impl Broker for ObservedBroker {
     }
 
     async fn publish(&self, messages: &[Message]) -> broker::Result<()> {
-        self.observer.before(Moment::Publish(messages));
+        self.observer.before(Moment::Publish(messages)).await;
         self.broker.publish(messages).await?;
-        self.observer.after(Moment::Publish(messages));
+        self.observer.after(Moment::Publish(messages)).await;
         Ok(())
     }
 
@@ -291,9 +292,9 @@ impl Subscription for ObservedSubscription {
     }
 
     async fn commit(&mut self, done: &[Origin]) -> broker::Result<()> {
-        self.observer.before(Moment::Offsets(done));
+        self.observer.before(Moment::Offsets(done)).await;
         self.subscription.commit(done).await?;
-        self.observer.after(Moment::Offsets(done));
+        self.observer.after(Moment::Offsets(done)).await;
         Ok(())
     }
 }

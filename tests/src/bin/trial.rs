@@ -146,12 +146,13 @@ impl Broker for Repeating {
     }
 }
 
+#[async_trait::async_trait]
 impl Observer for Fuse {
-    fn before(&self, moment: Moment<'_>) {
+    async fn before(&self, moment: Moment<'_>) {
         self.pass("before", moment);
     }
 
-    fn after(&self, moment: Moment<'_>) {
+    async fn after(&self, moment: Moment<'_>) {
         self.pass("after", moment);
     }
 }

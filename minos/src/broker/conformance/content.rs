@@ -42,6 +42,7 @@ pub async fn contents_survive_exactly(fixture: impl Fixture) {
         Kind::Query,
         Kind::Reply,
         Kind::Void,
+        Kind::Signal,
     ];
     let mut sent = Vec::new();
     for (i, payload) in payloads.into_iter().enumerate() {

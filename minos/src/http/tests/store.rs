@@ -133,8 +133,8 @@ impl Store for Fickle {
         self.inner.sagas(filter).await
     }
 
-    async fn saga_history(&self, id: Uuid) -> Result<Vec<Payload>> {
-        self.inner.saga_history(id).await
+    async fn saga_history(&self, id: Uuid, limit: u32) -> Result<Vec<Payload>> {
+        self.inner.saga_history(id, limit).await
     }
 
     async fn due_sagas(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<SagaRow>> {

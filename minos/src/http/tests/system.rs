@@ -78,7 +78,7 @@ async fn a_store_that_does_not_answer_does_not_hold_the_health_up() {
 }
 
 fn saga(id: u128, name: &str, status: &str) -> SagaRow {
-    let body = json!({"state": {"text": "a"}, "steps": [], "status": "hidden"});
+    let body = json!({"state": {"text": "a"}, "steps": [], "definition": "", "status": "hidden"});
     SagaRow {
         id: Uuid::from_u128(id),
         name: name.to_owned(),
@@ -117,7 +117,9 @@ async fn a_saga_is_shown_with_its_state_and_history() {
             "id": Uuid::from_u128(1), "name": "AddFooBar", "version": 1, "status": "running",
             "due_at": null, "created_at": "1970-01-01T00:00:01.000000Z",
             "updated_at": "1970-01-01T00:00:10.000000Z",
-            "state": {"text": "a"}, "steps": [], "history": [{"what": "started"}],
+            "state": {"text": "a"}, "steps": [], "definition": "",
+            "timeline": {"steps": [], "waits": []},
+            "history": [{"what": "started"}], "history_cut": false,
         })
     );
     problem(

@@ -468,8 +468,9 @@ struct Faster {
     steps: Mutex<Vec<(&'static str, Option<Guard>, Guard)>>,
 }
 
+#[async_trait::async_trait]
 impl Observer for Faster {
-    fn before(&self, _: Moment<'_>) {
+    async fn before(&self, _: Moment<'_>) {
         for (consumer, expected, reached) in self.steps.lock().unwrap().drain(..) {
             let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
             unit.marks.push(Mark {
@@ -482,7 +483,7 @@ impl Observer for Faster {
         }
     }
 
-    fn after(&self, _: Moment<'_>) {}
+    async fn after(&self, _: Moment<'_>) {}
 }
 
 #[tokio::test]

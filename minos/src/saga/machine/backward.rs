@@ -1,141 +1,123 @@
 //! Backward: an unknown outcome is resolved, then what is done is undone.
 
-use super::{Machine, PERSISTENCE, TIMEOUT, plain};
+use super::{Machine, PERSISTENCE, TIMEOUT, record::plain};
 use crate::{
     message,
     payload::Payload,
-    saga::run::{Execution, Status, StepStatus, Trouble, Waiting},
+    saga::{
+        TargetKind,
+        flow::What,
+        run::{Execution, StepStatus, Trouble, Waiting},
+    },
 };
 
 impl Machine<'_> {
-    /// Asks the participant to void the command and to say what became of it.
-    pub(super) fn resolve(&mut self, why: Trouble) {
-        self.run.error = Some(why);
-        let Some(mut execution) = self.run.execution.clone() else {
-            return;
-        };
-        execution.waiting = Waiting::Void;
-        execution.attempt = 1;
-        self.run.execution = Some(execution.clone());
-        self.send_void(&execution);
+    /// Calls off what is under way: what may have run is asked to say so, the rest is dropped.
+    pub(super) fn call_off_all(&mut self) {
+        let commands: Vec<_> = self.run.executions.iter().map(|e| e.command).collect();
+        let name = self.row.name.clone();
+        let why = self.run.error.clone();
+        let why = why.unwrap_or_else(|| plain("voided", &name, "it was called off"));
+        for command in commands {
+            let Some(execution) = self.take(command) else {
+                continue;
+            };
+            if execution.waiting == Waiting::Void {
+                self.keep(execution);
+                continue;
+            }
+            let Some(index) = self.place(&execution) else {
+                return self.keep(execution);
+            };
+            let sent = execution.waiting == Waiting::Reply && execution.attempt > 0;
+            if sent && execution.changes {
+                self.resolve(execution, why.clone());
+            } else {
+                self.note_of("called off", &execution, None);
+                self.mark_given_up(index, StepStatus::Voided, None);
+            }
+        }
     }
 
-    pub(super) fn void_again(&mut self, execution: &Execution) {
+    /// Asks the participant to void the command and to say what became of it.
+    pub(super) fn resolve(&mut self, mut execution: Execution, why: Trouble) {
+        execution.why = Some(why);
+        execution.waiting = Waiting::Void;
+        execution.attempt = 1;
+        execution.paused = false;
+        self.send_void(execution);
+    }
+
+    pub(super) fn void_again(&mut self, mut execution: Execution) {
         if execution.attempt >= PERSISTENCE {
             let text = format!(
                 "nobody says whether it ran, after {} questions",
                 execution.attempt
             );
-            return self.stuck(plain("timed_out", &execution.step, &text));
-        }
-        let execution = Execution {
-            attempt: execution.attempt + 1,
-            ..execution.clone()
-        };
-        self.run.execution = Some(execution.clone());
-        self.send_void(&execution);
-    }
-
-    pub(super) fn send_void(&mut self, execution: &Execution) {
-        let Some(index) = self.index(&execution.step) else {
-            return self.unknown_step(&execution.step);
-        };
-        match self.flow.request(index, false, &self.run.state) {
-            Ok(outgoing) => {
-                self.run.execution = Some(Execution {
-                    sent_at: Some(self.env.now),
-                    held: false,
-                    ..execution.clone()
-                });
-                self.message(
-                    message::Kind::Void,
-                    outgoing.name,
-                    execution.command,
-                    Payload::null(),
-                );
-                let wait = self.steps[index].timeout.unwrap_or(TIMEOUT)
-                    + self.pause(execution.attempt - 1);
-                self.row.due_at = Some(self.env.now + wait);
-                self.note("asked to void", None);
-            }
-            Err(e) => self.stuck(plain("failed", &execution.step, &e.to_string())),
-        }
-    }
-
-    /// Undoes what is done, from the step at `from` down.
-    pub(super) fn compensate(&mut self, from: usize, why: Trouble) {
-        if self.past_pivot(from + 1) {
+            let why = plain("timed_out", &execution.step, &text);
+            self.keep(execution);
             return self.stuck(why);
         }
-        let done = self
-            .run
-            .steps
-            .iter()
-            .filter(|s| s.status == StepStatus::Done);
-        let gone = done
-            .map(|s| s.name.clone())
-            .find(|name| self.index(name).is_none());
-        if let Some(name) = gone {
-            return self.unknown_step(&name);
-        }
-        self.run.error.get_or_insert(why);
-        self.row.status = Status::Compensating.as_str().to_owned();
-        for index in (0..=from).rev() {
-            let step = self.steps[index];
-            let done = self
-                .run
-                .step(step.name)
-                .is_some_and(|s| s.status == StepStatus::Done);
-            if done && step.compensation.is_some() {
-                self.mark(index, StepStatus::Compensating, None);
-                return self.execute(index, true, 0);
+        execution.attempt += 1;
+        self.send_void(execution);
+    }
+
+    pub(super) fn send_void(&mut self, mut execution: Execution) {
+        let Some(index) = self.place(&execution) else {
+            return self.keep(execution);
+        };
+        let step = self.steps[index];
+        let What::Remote(target) = step.what else {
+            self.keep(execution);
+            return self.misfit(step.name);
+        };
+        execution.sent_at = Some(self.env.now);
+        execution.held = false;
+        let wait = step.timeout.unwrap_or(TIMEOUT);
+        let wait = wait + self.pause(index, true, execution.attempt - 1);
+        execution.due_at = match target.kind {
+            // It answers when it has ended, however long it takes.
+            TargetKind::Saga => {
+                self.call_off_child(&execution, target.name);
+                None
             }
-        }
-        self.run.execution = None;
-        self.end(Status::Compensated);
+            _ => {
+                let kind = message::Kind::Void;
+                self.message(kind, target.name, execution.command, Payload::null());
+                Some(self.env.now + wait)
+            }
+        };
+        self.note_of("asked to void", &execution, None);
+        self.keep(execution);
     }
 
     pub(super) fn undone(&mut self, index: usize) {
         self.mark(index, StepStatus::Compensated, None);
-        let why = plain("failed", self.steps[index].name, "it was undone");
-        match index.checked_sub(1) {
-            Some(next) => self.compensate(next, why),
-            None => {
-                self.run.execution = None;
-                self.end(Status::Compensated);
-            }
-        }
     }
 
     /// A compensation did definitely not run: a new execution of it, after a pause.
-    pub(super) fn undo_failed(&mut self, index: usize, why: &Trouble) {
-        let before = self.run.execution.as_ref().map_or(0, |e| e.before);
+    pub(super) fn undo_failed(&mut self, index: usize, execution: &Execution, why: Trouble) {
         if let Some(step) = self.run.step(self.steps[index].name) {
             step.error = Some(why.clone());
         }
-        if before + 1 >= PERSISTENCE {
-            return self.stuck(why.clone());
+        if execution.before + 1 >= PERSISTENCE {
+            return self.stuck(why);
         }
-        self.execute(index, true, before + 1);
+        self.execute(index, true, execution.before + 1);
     }
 
-    /// A compensation was not answered in time (or its pause is over): the same execution again.
-    pub(super) fn undo_again(&mut self, index: usize, execution: &Execution) {
-        if execution.waiting == Waiting::Local {
-            self.row.due_at = Some(self.env.now);
-            return;
-        }
+    /// A compensation was not answered in time: the same execution again.
+    pub(super) fn undo_again(&mut self, index: usize, mut execution: Execution) {
         if execution.attempt >= PERSISTENCE {
             let text = format!(
                 "its compensation was not answered after {} attempts",
                 execution.attempt
             );
-            return self.stuck(plain("timed_out", &execution.step, &text));
+            let why = plain("timed_out", &execution.step, &text);
+            self.keep(execution);
+            return self.stuck(why);
         }
-        let execution = Execution {
-            attempt: execution.attempt + 1,
-            ..execution.clone()
-        };
+        execution.attempt += 1;
         self.send(index, execution);
     }
 }

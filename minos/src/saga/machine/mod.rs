@@ -7,26 +7,38 @@
 //!   command and answers what became of it.
 //! - Compensations run in reverse, are awaited and retried; one that cannot succeed leaves the saga stuck.
 //! - After the pivot there is only forward: what fails is tried again, then the saga is stuck.
+//! - The steps of a parallel group run, and are undone, at once; the group is joined before anything else happens.
 
+mod attempt;
 mod backward;
+mod course;
+mod definition;
 mod forward;
+mod local;
+mod nested;
+mod operate;
+mod record;
+mod signal;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
 use uuid::Uuid;
 
+pub(crate) use self::{
+    local::{Due, local_step},
+    operate::Wish,
+};
 use super::{
-    flow::{Flow, LocalOutcome, StepEnd, StepInfo},
-    run::{Execution, Run, Status, StepStatus, Trouble, Waiting},
+    flow::{Flow, LocalOutcome, StepInfo},
+    run::{Parent, Run, Status},
 };
 use crate::{
     clock::Clock,
     error::Result,
-    message::{self, Headers, Message, Outcome, replies_topic},
+    message::{self, Headers, Message, Outcome},
     payload::Payload,
     store::SagaRow,
 };
@@ -44,6 +56,17 @@ pub(crate) struct Env<'a> {
     pub(crate) clock: &'a dyn Clock,
     /// `source` is the service; user, correlation, and trace are those of the starter.
     pub(crate) headers: Headers,
+    /// The process that moves it.
+    pub(crate) owner: Uuid,
+    /// The sagas that may be started as steps.
+    pub(crate) sagas: &'a BTreeMap<&'static str, Arc<dyn Flow>>,
+}
+
+/// Who decides, and why.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct By<'a> {
+    pub(crate) who: &'a str,
+    pub(crate) why: &'a str,
 }
 
 /// The result of a transition: to be committed in one unit of work.
@@ -52,42 +75,30 @@ pub(crate) struct Moved {
     pub(crate) row: SagaRow,
     pub(crate) history: Vec<Payload>,
     pub(crate) messages: Vec<Message>,
+    /// The sagas that were started as steps, with their history.
+    pub(crate) children: Vec<(SagaRow, Vec<Payload>)>,
 }
 
-/// One line of a saga's history.
-#[derive(Debug, Serialize)]
-struct Entry<'a> {
-    at: DateTime<Utc>,
-    what: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    step: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    compensation: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    command: Option<Uuid>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    attempt: Option<u32>,
-    /// Milliseconds since the execution began.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    took: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    detail: Option<&'a Payload>,
-}
-
-/// Starts a saga: its first step is sent or due.
+/// Starts a saga: its first steps are sent or due.
 pub(crate) fn start(flow: &dyn Flow, id: Uuid, state: Payload, env: &Env<'_>) -> Result<Moved> {
+    start_as(flow, id, state, None, env)
+}
+
+/// Starts a saga, perhaps as a step of another one.
+fn start_as(
+    flow: &dyn Flow,
+    id: Uuid,
+    state: Payload,
+    parent: Option<Parent>,
+    env: &Env<'_>,
+) -> Result<Moved> {
     let steps = flow.steps();
-    let run = Run {
-        state,
-        steps: Vec::new(),
-        execution: None,
-        error: None,
-        deadline_at: flow.deadline().map(|d| env.now + d),
-        user: env.headers.user,
-        correlation: env.headers.correlation,
-        traceparent: env.headers.traceparent.clone(),
-        definition: definition(&steps),
-    };
+    let mut run = Run::new(state, definition::definition(&steps));
+    run.parent = parent;
+    run.deadline_at = flow.deadline().map(|d| env.now + d);
+    run.user = env.headers.user;
+    run.correlation = env.headers.correlation;
+    run.traceparent = env.headers.traceparent.clone();
     let row = SagaRow {
         id,
         name: flow.name().to_owned(),
@@ -106,9 +117,10 @@ pub(crate) fn start(flow: &dyn Flow, id: Uuid, state: Payload, env: &Env<'_>) ->
         env,
         history: Vec::new(),
         messages: Vec::new(),
+        children: Vec::new(),
     };
     machine.note("started", None);
-    machine.enter(0);
+    machine.advance();
     machine.finish()
 }
 
@@ -142,11 +154,51 @@ pub(crate) fn due(
 pub(crate) fn local(
     flow: &dyn Flow,
     row: SagaRow,
+    command: Uuid,
     outcome: LocalOutcome,
     env: &Env<'_>,
 ) -> Result<Moved> {
     let mut machine = Machine::of(flow, row, env)?;
-    machine.local(outcome);
+    machine.local(command, outcome);
+    machine.finish()
+}
+
+/// A signal came, perhaps from an operator; whether anybody waits for it, too.
+pub(crate) fn signal(
+    flow: &dyn Flow,
+    row: SagaRow,
+    (name, content): (&str, &Payload),
+    by: Option<By<'_>>,
+    env: &Env<'_>,
+) -> Result<(Moved, bool)> {
+    let mut machine = Machine::of(flow, row, env)?;
+    if let Some(by) = by {
+        machine.note_decision(&format!("signal `{name}`"), None, by);
+    }
+    let taken = machine.signal(name, content);
+    Ok((machine.finish()?, taken))
+}
+
+/// The saga that started this one calls it off.
+pub(crate) fn call_off(flow: &dyn Flow, row: SagaRow, env: &Env<'_>) -> Result<Moved> {
+    let mut machine = Machine::of(flow, row, env)?;
+    machine.called_off();
+    machine.finish()
+}
+
+/// An operator decided.
+///
+/// # Errors
+/// [`Conflict`](crate::error::Kind::Conflict) if the saga does not stand where that is possible.
+pub(crate) fn operate(
+    flow: &dyn Flow,
+    row: SagaRow,
+    wish: Wish<'_>,
+    by: By<'_>,
+    env: &Env<'_>,
+) -> Result<Moved> {
+    let mut machine = Machine::of(flow, row, env)?;
+    machine.operate(wish, by)?;
     machine.finish()
 }
 
@@ -161,25 +213,8 @@ pub(crate) fn abandon(mut row: SagaRow, why: &str, now: DateTime<Utc>) -> Moved 
         row,
         history: vec![Payload::from_text(entry.to_string())],
         messages: Vec::new(),
+        children: Vec::new(),
     }
-}
-
-/// The local step that is to be run now, as its index and whether it is its compensation.
-pub(crate) fn local_step(flow: &dyn Flow, run: &Run, now: DateTime<Utc>) -> Option<(usize, bool)> {
-    let execution = run
-        .execution
-        .as_ref()
-        .filter(|e| e.waiting == Waiting::Local)?;
-    let late = run.deadline_at.is_some_and(|at| at <= now) && !execution.undo;
-    let index = flow.steps().iter().position(|s| s.name == execution.step)?;
-    let past_pivot = flow.steps()[..index].iter().any(|s| s.pivot);
-    (!late || past_pivot).then_some((index, execution.undo))
-}
-
-/// Names and kinds of the steps, to be told when a run's step is no longer there.
-fn definition(steps: &[StepInfo]) -> String {
-    let step = |s: &StepInfo| format!("{}{}", s.name, if s.local { ":local" } else { "" });
-    steps.iter().map(step).collect::<Vec<_>>().join(",")
 }
 
 struct Machine<'a> {
@@ -190,6 +225,7 @@ struct Machine<'a> {
     env: &'a Env<'a>,
     history: Vec<Payload>,
     messages: Vec<Message>,
+    children: Vec<(SagaRow, Vec<Payload>)>,
 }
 
 impl<'a> Machine<'a> {
@@ -203,306 +239,100 @@ impl<'a> Machine<'a> {
             env,
             history: Vec::new(),
             messages: Vec::new(),
+            children: Vec::new(),
         })
     }
 
     fn finish(mut self) -> Result<Moved> {
+        let definition = definition::definition(&self.steps);
+        // One that is stuck because of it shows what it was started as.
+        if definition != self.run.definition && !self.is(Status::Stuck) {
+            if definition::comparable(&self.run.definition) {
+                let before = Payload::encode(&self.run.definition).ok();
+                self.note("goes on with another definition", before.as_ref());
+            }
+            self.run.definition = definition;
+        }
+        self.run.owner = Some(self.env.owner);
+        self.row.due_at = self.next_due();
         self.row.version += 1;
         self.row.updated_at = self.env.now;
-        self.row.body = Payload::encode(&self.run)?;
+        self.row.body = self.run.body()?;
         Ok(Moved {
             row: self.row,
             history: self.history,
             messages: self.messages,
+            children: self.children,
         })
+    }
+
+    /// When somebody must look at it again.
+    fn next_due(&self) -> Option<DateTime<Utc>> {
+        if !self.is(Status::Running) && !self.is(Status::Compensating) {
+            return None;
+        }
+        let executions = self.run.executions.iter().filter_map(|e| e.due_at);
+        executions.chain(self.deadline()).min()
+    }
+
+    /// The deadline of the whole, as long as it has one: what is undone has none, nor what is past its pivot.
+    fn deadline(&self) -> Option<DateTime<Utc>> {
+        let forward = self.last().is_some_and(|last| self.past_pivot(last));
+        let bound = self.is(Status::Running) && !self.failing() && !forward;
+        self.run.deadline_at.filter(|_| bound)
     }
 
     fn reply(&mut self, command: Uuid, outcome: &Outcome) {
         let detail = Payload::encode(outcome).ok();
-        let active = [Status::Running, Status::Compensating].map(Status::as_str);
-        let execution = self.run.execution.clone().filter(|e| e.command == command);
-        let Some(execution) = execution.filter(|_| active.contains(&self.row.status.as_str()))
-        else {
-            self.note("ignored a late or foreign answer", detail.as_ref());
-            return;
+        let Some(execution) = self.take(command) else {
+            return self.note("ignored a late or foreign answer", detail.as_ref());
         };
-        self.note("answered", detail.as_ref());
-        let Some(index) = self.index(&execution.step) else {
-            return self.unknown_step(&execution.step);
+        self.note_of("answered", &execution, detail.as_ref());
+        let halt = self.wake(&execution.step);
+        let Some(index) = self.place(&execution) else {
+            return self.keep(execution);
         };
-        if execution.undo {
-            match outcome.status {
-                message::Status::Done => self.undone(index),
-                _ => self.undo_failed(index, &trouble(&execution.step, outcome)),
+        match (execution.undo, outcome.status) {
+            (true, message::Status::Done) => self.undone(index),
+            (true, _) => {
+                let why = record::trouble(&execution.step, outcome);
+                self.undo_failed(index, &execution, why);
             }
-            return;
+            (false, _) => self.answered(index, execution, outcome),
         }
-        let resolved = execution.waiting == Waiting::Void;
-        match outcome.status {
-            message::Status::Done => self.succeeded(index, outcome, resolved),
-            message::Status::Refused if !resolved => self.refused(index, outcome, &execution),
-            message::Status::Failed if !resolved => {
-                let why = trouble(&execution.step, outcome);
-                self.not_executed(index, StepStatus::Failed, why, &execution);
-            }
-            status => {
-                // Resolved, or voided by somebody: it did not run and never will.
-                let status = match status {
-                    message::Status::Refused => StepStatus::Refused,
-                    message::Status::Failed => StepStatus::Failed,
-                    _ => StepStatus::Voided,
-                };
-                let why = self
-                    .run
-                    .error
-                    .clone()
-                    .unwrap_or_else(|| trouble(&execution.step, outcome));
-                self.give_up(index, status, why);
-            }
-        }
+        self.doze(halt);
+        self.advance();
     }
 
     fn due(&mut self, unsent: Option<DateTime<Utc>>) {
-        let Some(execution) = self.run.execution.clone() else {
-            self.row.due_at = None;
-            return;
-        };
-        let Some(index) = self.index(&execution.step) else {
-            return self.unknown_step(&execution.step);
-        };
-        let waits = execution.waiting != Waiting::Local && execution.attempt > 0;
-        if execution.undo {
-            if !(waits && self.held(index, unsent)) {
-                self.undo_again(index, &execution);
-            }
+        if !self.is(Status::Running) && !self.is(Status::Compensating) {
             return;
         }
-        let late =
-            self.run.deadline_at.is_some_and(|at| at <= self.env.now) && !self.past_pivot(index);
-        if late && execution.waiting != Waiting::Void {
+        if self.deadline().is_some_and(|at| at <= self.env.now) {
             self.note("deadline", None);
-            let why = plain("deadline", &execution.step, "the saga's deadline passed");
-            return match execution.waiting {
-                Waiting::Reply if execution.changes && execution.attempt > 0 => self.resolve(why),
-                _ => self.give_up(index, StepStatus::Failed, why),
-            };
+            let step = self.run.executions.first().map(|e| e.step.clone());
+            let why = record::plain(
+                "deadline",
+                &step.unwrap_or_default(),
+                "the saga's deadline passed",
+            );
+            self.run.error = Some(why);
+            return self.advance();
         }
-        if waits && self.held(index, unsent) {
-            return;
-        }
-        match execution.waiting {
-            Waiting::Local => self.row.due_at = Some(self.env.now),
-            Waiting::Void => self.void_again(&execution),
-            Waiting::Reply if execution.attempt == 0 => {
-                self.send(
-                    index,
-                    Execution {
-                        attempt: 1,
-                        ..execution
-                    },
-                );
+        let late = |at: DateTime<Utc>| at <= self.env.now;
+        let executions = self.run.executions.iter();
+        let late: Vec<Uuid> = executions
+            .filter(|e| e.due_at.is_some_and(late))
+            .map(|e| e.command)
+            .collect();
+        for command in late {
+            if self.is(Status::Stuck) {
+                break;
             }
-            Waiting::Reply => {
-                self.note("timed out", None);
-                if execution.attempt <= self.steps[index].retry || self.past_pivot(index) {
-                    return self.send_again(index, execution);
-                }
-                let text = format!("no answer after {} attempts", execution.attempt);
-                let why = plain("timed_out", &execution.step, &text);
-                if execution.changes {
-                    self.resolve(why)
-                } else {
-                    self.give_up(index, StepStatus::Failed, why)
-                }
+            if let Some(execution) = self.take(command) {
+                self.late(execution, unsent);
             }
         }
-    }
-
-    fn local(&mut self, outcome: LocalOutcome) {
-        let Some(execution) = self.run.execution.clone() else {
-            return;
-        };
-        let Some(index) = self.index(&execution.step) else {
-            return self.unknown_step(&execution.step);
-        };
-        if let Some(step) = self.run.step(&execution.step) {
-            if execution.undo {
-                step.compensations += 1
-            } else {
-                step.attempts += 1
-            }
-        }
-        let why = match outcome.end {
-            StepEnd::Done => {
-                self.run.state = outcome.state;
-                self.note("ran", None);
-                return if execution.undo {
-                    self.undone(index)
-                } else {
-                    self.done(index)
-                };
-            }
-            StepEnd::Refused(refused) => Trouble {
-                kind: "refused".to_owned(),
-                step: execution.step.clone(),
-                text: refused.text,
-                error: refused.body.decode().ok(),
-            },
-            StepEnd::Failed(failure) => {
-                let text = failure.public();
-                let why = plain("failed", &execution.step, &text);
-                let again = self.steps[index].retry.max(LOCAL_RETRIES);
-                let passing = failure.kind().is_retryable() && execution.attempt <= again;
-                if passing && !execution.undo {
-                    self.note("failed", Payload::encode(&why).ok().as_ref());
-                    return self.local_again(execution, why);
-                }
-                why
-            }
-        };
-        self.note("failed", Payload::encode(&why).ok().as_ref());
-        let status = if why.kind == "refused" {
-            StepStatus::Refused
-        } else {
-            StepStatus::Failed
-        };
-        if execution.undo {
-            self.undo_failed(index, &why)
-        } else {
-            self.give_up(index, status, why)
-        }
-    }
-
-    fn end(&mut self, status: Status) {
-        self.row.status = status.as_str().to_owned();
-        self.row.due_at = None;
-        self.note(status.as_str(), None);
-    }
-
-    fn stuck(&mut self, why: Trouble) {
-        let detail = Payload::encode(&why).ok();
-        if let Some(step) = self.run.step(&why.step.clone()) {
-            step.status = StepStatus::Stuck;
-            step.error = Some(why.clone());
-        }
-        self.run.error = Some(why);
-        self.row.status = Status::Stuck.as_str().to_owned();
-        self.row.due_at = None;
-        self.note("stuck", detail.as_ref());
-    }
-
-    fn unknown_step(&mut self, step: &str) {
-        let text = format!(
-            "the saga was started as `{}`; its definition no longer has the step `{step}`",
-            self.run.definition
-        );
-        self.stuck(plain("failed", step, &text));
-    }
-
-    fn index(&self, step: &str) -> Option<usize> {
-        self.steps.iter().position(|s| s.name == step)
-    }
-
-    /// Whether a pivot stands before this step: then there is only forward.
-    fn past_pivot(&self, index: usize) -> bool {
-        self.steps[..index.min(self.steps.len())]
-            .iter()
-            .any(|s| s.pivot)
-    }
-
-    fn mark(&mut self, index: usize, status: StepStatus, error: Option<Trouble>) {
-        let (name, now) = (self.steps[index].name, self.env.now);
-        if let Some(step) = self.run.step(name) {
-            step.status = status;
-            step.ended_at = Some(now);
-            if error.is_some() {
-                step.error = error;
-            }
-        }
-    }
-
-    /// The deadline may be due earlier than the attempt; compensations have none.
-    fn bounded(&self, at: DateTime<Utc>, undo: bool, index: usize) -> DateTime<Utc> {
-        match self.run.deadline_at {
-            Some(deadline) if !undo && !self.past_pivot(index) && deadline > self.env.now => {
-                at.min(deadline)
-            }
-            _ => at,
-        }
-    }
-
-    /// The pause before a repetition: from 100 ms, doubled each time up to about a minute, jittered.
-    fn pause(&self, repetition: u32) -> Duration {
-        if repetition == 0 {
-            return Duration::ZERO;
-        }
-        let most = Duration::from_millis(100 << (repetition - 1).min(9));
-        most.mul_f64(0.5 + self.env.clock.chance() / 2.0)
-    }
-
-    fn message(&mut self, kind: message::Kind, name: &str, command: Uuid, payload: Payload) {
-        let source = self.env.headers.source.clone();
-        self.messages.push(Message {
-            id: self.env.clock.new_uuid(),
-            kind,
-            topic: name.to_owned(),
-            name: name.to_owned(),
-            // One key for all of one saga: a void comes after its command.
-            key: self.row.id.to_string(),
-            at: self.env.now,
-            headers: Headers {
-                correlation: self.run.correlation,
-                causation: self.env.headers.causation,
-                user: self.run.user,
-                reply_to: Some(replies_topic(&source)),
-                saga: Some(self.row.id),
-                command: Some(command),
-                source,
-                traceparent: self.run.traceparent.clone(),
-                ..Headers::default()
-            },
-            payload,
-        });
-    }
-
-    fn note(&mut self, what: &str, detail: Option<&Payload>) {
-        let execution = self.run.execution.as_ref();
-        let entry = Entry {
-            at: self.env.now,
-            what,
-            step: execution.map(|e| e.step.as_str()),
-            compensation: execution.is_some_and(|e| e.undo),
-            command: execution.map(|e| e.command),
-            attempt: execution.map(|e| e.attempt),
-            took: execution
-                .map(|e| (self.env.now - e.since).num_milliseconds())
-                .filter(|ms| *ms > 0),
-            detail,
-        };
-        if let Ok(entry) = Payload::encode(&entry) {
-            self.history.push(entry);
-        }
-    }
-}
-
-fn plain(kind: &str, step: &str, text: &str) -> Trouble {
-    Trouble {
-        kind: kind.to_owned(),
-        step: step.to_owned(),
-        text: text.to_owned(),
-        error: None,
-    }
-}
-
-fn trouble(step: &str, outcome: &Outcome) -> Trouble {
-    let (kind, text) = match outcome.status {
-        message::Status::Refused => ("refused", "the participant refused"),
-        message::Status::Failed => ("failed", "the participant could not do it"),
-        message::Status::Voided => ("voided", "it was called off"),
-        message::Status::Done => ("done", "it was done"),
-    };
-    Trouble {
-        error: outcome.payload.decode().ok(),
-        ..plain(kind, step, text)
+        self.advance();
     }
 }

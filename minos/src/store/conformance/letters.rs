@@ -294,7 +294,7 @@ pub async fn sagas_that_ended_long_ago_are_forgotten(fixture: &dyn Fixture) {
     for (n, saga) in sagas.iter().enumerate() {
         let found = store.saga(saga.id).await.unwrap();
         assert_eq!(found.is_some(), n >= 2, "{n}");
-        let history = store.saga_history(saga.id).await.unwrap();
+        let history = store.saga_history(saga.id, 10).await.unwrap();
         assert_eq!(history.len(), usize::from(n >= 2), "{n}");
     }
 }

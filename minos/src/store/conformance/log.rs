@@ -285,7 +285,7 @@ async fn everything(store: &dyn Store, unit: &UnitOfWork) -> String {
         store.mark("views", stream).await.unwrap(),
         store.outbox(Position::START, 10).await.unwrap().len(),
         store.saga(saga).await.unwrap().map(|s| s.body),
-        store.saga_history(saga).await.unwrap(),
+        store.saga_history(saga, 10).await.unwrap(),
         store.due_timers(at(100), 10).await.unwrap().len(),
         store.view("v", "k").await.unwrap(),
         letters,

@@ -99,6 +99,7 @@ macro_rules! __store_properties {
             the_inbox_forgets_what_is_old_for_one_consumer
             sagas_that_ended_long_ago_are_forgotten
             saga_versions_fence
+            a_unit_moves_several_sagas_or_none
             sagas_are_listed_with_their_history
             the_log_has_one_order_under_many_writers
             streams_are_read_in_pages

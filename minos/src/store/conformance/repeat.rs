@@ -130,7 +130,7 @@ pub async fn an_identical_unit_without_events_is_accepted_once(fixture: &dyn Fix
     );
     let sagas = store.due_sagas(at(100), 10).await.unwrap();
     assert_eq!(sagas.len(), 1);
-    let history = store.saga_history(sagas[0].id).await.unwrap();
+    let history = store.saga_history(sagas[0].id, 10).await.unwrap();
     assert_eq!(history, [json("1")]);
 }
 

@@ -63,9 +63,39 @@ pub async fn saga_versions_fence(fixture: &dyn Fixture) {
     assert_eq!(won, 1);
     log_has(&*store, 1).await;
     assert_eq!(store.saga(row.id).await.unwrap(), Some(row.clone()));
-    let history = store.saga_history(row.id).await.unwrap();
+    let history = store.saga_history(row.id, 10).await.unwrap();
     assert_eq!(history, [json("1"), json("2"), json("3")]);
+    let last = store.saga_history(row.id, 2).await.unwrap();
+    assert_eq!(last, [json("2"), json("3")]);
     assert!(store.due_sagas(at(1000), 10).await.unwrap().is_empty());
+}
+
+/// One unit may move several sagas; if one of them has moved meanwhile, none moves.
+pub async fn a_unit_moves_several_sagas_or_none(fixture: &dyn Fixture) {
+    let store = fixture.store().await;
+    let mut parent = saga("House", 1);
+    store.commit(moving(&parent, &["1"])).await.unwrap();
+    let (first, second) = (saga("Loan", 2), saga("Loan", 3));
+    parent.version = 2;
+    let mut unit = moving(&parent, &["2", "3"]);
+    unit.sagas.push((first.clone(), vec![json("a")]));
+    unit.sagas.push((second.clone(), vec![json("b")]));
+    store.commit(unit).await.unwrap();
+    assert_eq!(store.saga(first.id).await.unwrap(), Some(first.clone()));
+    let history = store.saga_history(second.id, 10).await.unwrap();
+    assert_eq!(history, [json("b")]);
+
+    parent.version = 3;
+    let mut unit = moving(&parent, &["4"]);
+    unit.sagas.push((first.clone(), Vec::new()));
+    match store.commit(unit).await {
+        Err(Error::Moved { what, id }) => assert_eq!((what, id), ("saga", first.id)),
+        other => panic!("{other:?}"),
+    }
+    let stands = store.saga(parent.id).await.unwrap().unwrap();
+    assert_eq!(stands.version, 2);
+    let history = store.saga_history(parent.id, 10).await.unwrap();
+    assert_eq!(history.len(), 3);
 }
 
 /// Sagas are listed newest first, by status and by name.
@@ -94,5 +124,5 @@ pub async fn sagas_are_listed_with_their_history(fixture: &dyn Fixture) {
     assert_eq!(list(Some("stuck"), Some("A"), 10).await, pick(&[2]));
     assert_eq!(list(Some("lost"), None, 10).await, pick(&[]));
     assert_eq!(store.saga(id()).await.unwrap(), None);
-    assert!(store.saga_history(id()).await.unwrap().is_empty());
+    assert!(store.saga_history(id(), 10).await.unwrap().is_empty());
 }

@@ -297,8 +297,8 @@ impl super::Store for Store {
         read::sagas(&self.shared.pool, filter).await
     }
 
-    async fn saga_history(&self, id: Uuid) -> Result<Vec<Payload>> {
-        read::saga_history(&self.shared.pool, id).await
+    async fn saga_history(&self, id: Uuid, limit: u32) -> Result<Vec<Payload>> {
+        read::saga_history(&self.shared.pool, id, limit).await
     }
 
     async fn due_sagas(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<SagaRow>> {

@@ -469,14 +469,16 @@ fn saga_row(row: &PgRow) -> Result<SagaRow> {
     })
 }
 
-pub(super) async fn saga_history(pool: &Connections, id: Uuid) -> Result<Vec<Payload>> {
+pub(super) async fn saga_history(pool: &Connections, id: Uuid, limit: u32) -> Result<Vec<Payload>> {
     let rows = fetch!(
         pool,
         "saga history",
-        "SELECT body FROM minos_saga_history WHERE saga = $1 ORDER BY version, entry",
+        "SELECT body FROM minos_saga_history WHERE saga = $1 \
+         ORDER BY version DESC, entry DESC LIMIT $2",
         id,
+        i64::from(limit),
     );
-    rows.iter().map(|row| rows::json(row, 0)).collect()
+    rows.iter().rev().map(|row| rows::json(row, 0)).collect()
 }
 
 pub(super) async fn due_timers(

@@ -293,13 +293,14 @@ fn saga_row(row: &SqliteRow) -> Result<SagaRow> {
     })
 }
 
-pub(super) async fn saga_history(pool: &SqlitePool, id: Uuid) -> Result<Vec<Payload>> {
+pub(super) async fn saga_history(pool: &SqlitePool, id: Uuid, limit: u32) -> Result<Vec<Payload>> {
     let rows = fetch!(
         pool,
-        "SELECT body FROM minos_saga_history WHERE saga = ? ORDER BY version, entry",
+        "SELECT body FROM minos_saga_history WHERE saga = ? ORDER BY version DESC, entry DESC LIMIT ?",
         bytes(id),
+        i64::from(limit),
     );
-    rows.iter().map(|row| rows::json(row, 0)).collect()
+    rows.iter().rev().map(|row| rows::json(row, 0)).collect()
 }
 
 pub(super) async fn due_timers(

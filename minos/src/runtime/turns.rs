@@ -1,0 +1,100 @@
+//! Whose turn it is: instances that all see a saga due do not all run its step.
+
+use std::{collections::HashMap, time::Duration};
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{saga::run::Run, store::SagaRow};
+
+/// How long the process that moved a saga last is left alone with what is due of it.
+pub(super) const FIRST_GO: Duration = Duration::from_millis(250);
+
+/// Leaves what is due to whoever moved it last, for a moment. This spares work and decides nothing: two that run one
+/// step both commit against one version, and one of them has done nothing.
+///
+/// Time is measured by this process from when it saw a saga due, so no clocks are compared and a dead owner's sagas are
+/// taken over that much later.
+#[derive(Debug)]
+pub(super) struct Turns {
+    process: Uuid,
+    /// What was left to others: the version, and since when.
+    left: HashMap<Uuid, (u64, Instant)>,
+}
+
+impl Turns {
+    pub(super) fn new(process: Uuid) -> Self {
+        Self {
+            process,
+            left: HashMap::new(),
+        }
+    }
+
+    /// Those of the due sagas that are this process's to move, now.
+    pub(super) fn mine(&mut self, due: Vec<SagaRow>, now: Instant) -> Vec<SagaRow> {
+        let mut left = HashMap::new();
+        let mine = due.into_iter().filter(|row| {
+            let owner = Run::of(row).ok().and_then(|run| run.owner);
+            if owner.is_none_or(|owner| owner == self.process) {
+                return true;
+            }
+            let seen = self
+                .left
+                .get(&row.id)
+                .filter(|(version, _)| *version == row.version);
+            let since = seen.map_or(now, |(_, since)| *since);
+            left.insert(row.id, (row.version, since));
+            now.duration_since(since) >= FIRST_GO
+        });
+        let mine = mine.collect();
+        self.left = left;
+        mine
+    }
+
+    /// Nothing is due any more.
+    pub(super) fn clear(&mut self) {
+        self.left.clear();
+    }
+
+    /// Whether something was left to others.
+    pub(super) fn waits(&self) -> bool {
+        !self.left.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::payload::Payload;
+
+    fn row(version: u64, owner: Option<Uuid>) -> SagaRow {
+        let mut run = Run::new(Payload::null(), String::new());
+        run.owner = owner;
+        SagaRow {
+            id: Uuid::from_u128(7),
+            name: "Test".to_owned(),
+            version,
+            status: "running".to_owned(),
+            due_at: Some(DateTime::UNIX_EPOCH),
+            created_at: DateTime::UNIX_EPOCH,
+            updated_at: DateTime::UNIX_EPOCH,
+            body: run.body().unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_another_process_moved_last_is_left_to_it_for_a_moment() {
+        let (me, other) = (Uuid::from_u128(1), Some(Uuid::from_u128(2)));
+        let (mut turns, now) = (Turns::new(me), Instant::now());
+        let mut takes = |row, now| (turns.mine(vec![row], now).len(), turns.waits());
+        assert_eq!(takes(row(1, Some(me)), now), (1, false));
+        assert_eq!(takes(row(1, None), now), (1, false));
+        assert_eq!(takes(row(1, other), now), (0, true));
+        assert_eq!(takes(row(1, other), now + FIRST_GO / 2), (0, true));
+        // It moved meanwhile: its owner lives.
+        assert_eq!(takes(row(2, other), now + FIRST_GO), (0, true));
+        assert_eq!(takes(row(2, other), now + FIRST_GO * 2), (1, true));
+    }
+}

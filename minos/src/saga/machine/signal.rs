@@ -1,0 +1,98 @@
+//! Signals: what comes from outside and no command asked for.
+
+use super::{Machine, record::plain};
+use crate::{
+    payload::Payload,
+    saga::{
+        Verdict,
+        run::{Execution, Signal, StepStatus, Waiting},
+    },
+};
+
+/// How many signals are kept that come before their steps.
+const KEPT: usize = 16;
+
+impl Machine<'_> {
+    /// A step begins to wait: perhaps for what came already.
+    pub(super) fn wait(&mut self, index: usize, execution: Execution) {
+        self.note_of("waits", &execution, None);
+        self.tried(&execution);
+        let command = execution.command;
+        let target = execution.target.clone();
+        self.keep(execution);
+        // One that cannot be read leaves it waiting: perhaps for the next one.
+        while let Some(place) = self
+            .run
+            .signals
+            .iter()
+            .position(|s| Some(&s.name) == target.as_ref())
+            && let Some(execution) = self.take(command)
+        {
+            let signal = self.run.signals.remove(place);
+            self.signalled(index, execution, &signal.content);
+        }
+    }
+
+    /// A signal came; `false` if nobody waits for it or will.
+    pub(super) fn signal(&mut self, name: &str, content: &Payload) -> bool {
+        let detail = serde_json::json!({ "signal": name, "content": content });
+        let detail = Payload::encode(&detail).ok();
+        let waits =
+            |e: &&Execution| e.waiting == Waiting::Signal && e.target.as_deref() == Some(name);
+        let waiting = self.run.executions.iter().find(waits).map(|e| e.command);
+        if !self.awaits(name) {
+            self.note("ignored a signal that nobody waits for", detail.as_ref());
+            return false;
+        }
+        let Some(execution) = waiting.and_then(|command| self.take(command)) else {
+            if self.run.signals.len() >= KEPT {
+                self.note("ignored a signal: too many wait", detail.as_ref());
+                return false;
+            }
+            self.note("keeps a signal", detail.as_ref());
+            self.run.signals.push(Signal {
+                name: name.to_owned(),
+                content: content.clone(),
+                at: self.env.now,
+            });
+            return true;
+        };
+        self.note_of("signalled", &execution, detail.as_ref());
+        let halt = self.wake(&execution.step);
+        match self.place(&execution) {
+            Some(index) => self.signalled(index, execution, content),
+            None => self.keep(execution),
+        }
+        self.doze(halt);
+        self.advance();
+        true
+    }
+
+    fn signalled(&mut self, index: usize, execution: Execution, content: &Payload) {
+        match self.flow.signal(index, content, &self.run.state) {
+            Ok((verdict, state)) => {
+                self.run.state = state;
+                match verdict {
+                    Verdict::Continue => self.mark(index, StepStatus::Done, None),
+                    Verdict::Retry => self.execute(index, false, execution.before + 1),
+                    Verdict::Compensate => {
+                        let text = "the signal decided to compensate";
+                        let why = plain("refused", &execution.step, text);
+                        self.give_up(index, &execution, StepStatus::Refused, why);
+                    }
+                }
+            }
+            Err(e) => {
+                // Another one may be right.
+                let why = plain(
+                    "failed",
+                    &execution.step,
+                    &format!("the signal cannot be read: {e}"),
+                );
+                let detail = Payload::encode(&why).ok();
+                self.note_of("ignored a signal", &execution, detail.as_ref());
+                self.keep(execution);
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Steps that wait for a signal.
+
+use super::*;
+
+/// `A`, then a person's decision, then `B`.
+pub(super) fn loan(timeout: Option<Duration>) -> TestFlow {
+    let mut wait = step("decided");
+    wait.what = What::Wait("Signal");
+    wait.compensation = None;
+    wait.timeout = timeout;
+    TestFlow::of([step("A"), wait, step("B")])
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+#[test]
+fn a_signal_moves_its_saga_in_every_interleaving_once() {
+    let (reached, states) = explore_with(&loan(Some(DAY)), &[], (1, 1), &["yes", "yes"], false);
+    assert_eq!(reached, ends(&["completed", "compensated"]));
+    println!("{states} states");
+    let (reached, _) = explore_with(&loan(None), &[], (0, 1), &["odd", "yes"], false);
+    assert_eq!(reached, ends(&["completed"]));
+}
+
+#[test]
+fn a_signal_that_says_no_or_does_not_come_undoes_the_saga() {
+    let (reached, _) = explore_with(&loan(Some(DAY)), &[], (0, 1), &["no"], false);
+    assert_eq!(reached, ends(&["compensated"]));
+    let (reached, _) = explore_with(&loan(Some(DAY)), &[], (1, 1), &[], false);
+    assert_eq!(reached, ends(&["compensated"]));
+}
+
+#[test]
+fn a_signal_that_does_not_come_may_be_gone_on_without() {
+    let mut flow = loan(Some(DAY));
+    flow.steps[1].on_timeout = true;
+    flow.lapse = Verdict::Continue;
+    let (reached, _) = explore_with(&flow, &[], (0, 0), &[], false);
+    assert_eq!(reached, ends(&["completed"]));
+}
+
+#[test]
+fn a_signal_that_comes_early_is_kept_and_one_that_nobody_waits_for_is_not() {
+    let flow = loan(None);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let signal = |row, name: &str| {
+        let yes = Payload::encode("yes").unwrap();
+        machine::signal(&flow, row, (name, &yes), None, &env).unwrap()
+    };
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let (moved, taken) = signal(moved.row, "Other");
+    assert!(!taken);
+    let (mut moved, taken) = signal(moved.row, "Signal");
+    assert!(taken);
+    for n in 1..20 {
+        let (next, taken) = signal(moved.row, "Signal");
+        moved = next;
+        assert_eq!(taken, n < 16, "{n}");
+    }
+    let moved = answer(&flow, moved.row, "A", Status::Done, &env);
+    assert_eq!(names(&moved), ["B"]);
+    let (moved, taken) = signal(moved.row, "Signal");
+    assert!(!taken);
+    let moved = answer(&flow, moved.row, "B", Status::Done, &env);
+    assert_eq!(moved.row.status, "completed");
+}
+
+#[test]
+fn a_wait_without_a_time_is_due_at_the_deadline_only() {
+    let mut flow = loan(None);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let moved = answer(&flow, moved.row, "A", Status::Done, &env);
+    assert_eq!(moved.row.due_at, None);
+    flow.late = true;
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let moved = answer(&flow, moved.row, "A", Status::Done, &env);
+    assert_eq!(moved.row.due_at, Some(env.now));
+    let moved = machine::due(&flow, moved.row, None, &env).unwrap();
+    assert_eq!(names(&moved), ["UndoA"]);
+}
