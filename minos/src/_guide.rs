@@ -31,3 +31,7 @@ pub mod messages {}
 
 #[doc = include_str!("../docs/guide/09-failures.md")]
 pub mod failures {}
+
+#[cfg(feature = "testing")]
+#[doc = include_str!("../docs/guide/10-testing.md")]
+pub mod testing {}
