@@ -45,6 +45,10 @@ pub(crate) struct Circle {}
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Lost {}
 
+/// Starts a saga that is stuck at once.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Street {}
+
 /// What the person decides.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Decided {
@@ -116,6 +120,7 @@ sagas! {
         }),
     ))];
     Circle: &[Step::new("again", HERE, Action::Remote(saga("Circle"), |_| send(&Circle {})))];
+    Street: &[Step::new("lose", HERE, Action::Remote(saga("Lost"), |_| send(&Lost {})))];
     Lost: &[Step::new("lose", HERE, Action::Remote(saga("Nobody"), |_| Ok(super::Outgoing {
         kind: TargetKind::Saga,
         name: "Nobody",
@@ -148,6 +153,7 @@ pub(crate) fn sagas() -> BTreeMap<&'static str, Arc<dyn Flow>> {
         flow::of::<Shout>(),
         flow::of::<Circle>(),
         flow::of::<Lost>(),
+        flow::of::<Street>(),
     ];
     flows.into_iter().map(|f| (f.name(), f)).collect()
 }

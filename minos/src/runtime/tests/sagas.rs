@@ -7,7 +7,7 @@ use crate::{
     saga::{
         Saga, SagaId,
         run::{Run, Status as Where},
-        toy::{self, Circle, Decided, House, Loan, Lost},
+        toy::{self, Circle, Decided, House, Loan, Lost, Street},
     },
     store::{SagaFilter, SagaRow},
 };
@@ -340,6 +340,23 @@ async fn a_saga_that_nobody_has_and_one_that_starts_itself_leave_it_stuck() {
     assert_eq!(all.len(), 17);
     let stuck = all.iter().filter(|r| r.status == "stuck").count();
     assert_eq!(stuck, 1);
+}
+
+#[tokio::test]
+async fn a_saga_waits_while_its_step_is_stuck_and_goes_on_once_that_does() {
+    let mut town = Town::new();
+    let street = town.start(Street {}).await;
+    let lost = town.child(street).await;
+    town.settle().await;
+    assert_eq!(town.status(lost).await, Where::Stuck);
+    assert_eq!(town.status(street).await, Where::Running);
+    let shown = town.desk().show(street).await.unwrap();
+    let wait = &shown.timeline.unwrap().waits[0];
+    assert_eq!((wait.of.as_deref(), wait.until), (Some("Lost"), None));
+    town.desk().skip(lost, None, &alice()).await.unwrap();
+    town.settle().await;
+    assert_eq!(town.status(lost).await, Where::Completed);
+    assert_eq!(town.status(street).await, Where::Completed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -150,3 +150,39 @@ fn a_saga_that_is_cancelled_at_any_moment_ends_whole_or_undone() {
     let (reached, _) = explore_with(&waits::loan(None), &[], (0, 0), &["yes"], true);
     assert_eq!(reached, ends(&["completed", "compensated"]));
 }
+
+#[test]
+fn while_one_of_a_group_is_stuck_the_others_are_answered_and_nothing_begins() {
+    let mut flow = groups::group(0);
+    let mut pivot = step("P");
+    pivot.pivot = true;
+    flow.steps.insert(0, pivot);
+    for step in &mut flow.steps[1..] {
+        step.compensation = None;
+    }
+    flow.steps[2].timeout = Some(Duration::from_secs(24 * 3600));
+    let clock = Ids(AtomicU64::new(1000));
+    let mut env = env(&clock);
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let mut row = answer(&flow, moved.row, "P", Status::Done, &env).row;
+    while row.status == "running" {
+        let run = Run::of(&row).unwrap();
+        let a = run.executions.iter().find(|e| e.step == "A").unwrap();
+        row = match a.attempt {
+            0 => {
+                env.now = a.due_at.unwrap();
+                machine::due(&flow, row, None, &env).unwrap().row
+            }
+            _ => answer(&flow, row, "A", Status::Failed, &env).row,
+        };
+    }
+    let moved = answer(&flow, row, "B", Status::Done, &env);
+    assert_eq!(
+        (moved.row.status.as_str(), moved.messages.len()),
+        ("stuck", 0)
+    );
+    let moved = machine::operate(&flow, moved.row, Wish::Retry, ALICE, &env).unwrap();
+    assert_eq!(names(&moved), ["A"]);
+    let moved = answer(&flow, moved.row, "A", Status::Done, &env);
+    assert_eq!(names(&moved), ["C"]);
+}
