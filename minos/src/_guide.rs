@@ -35,3 +35,6 @@ pub mod failures {}
 #[cfg(feature = "testing")]
 #[doc = include_str!("../docs/guide/10-testing.md")]
 pub mod testing {}
+
+#[doc = include_str!("../docs/guide/11-compared.md")]
+pub mod compared {}

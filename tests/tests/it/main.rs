@@ -1,6 +1,7 @@
 //! End to end: real services, real files, real processes.
 
 mod child;
+mod compared;
 mod crash;
 mod faults;
 mod hot;
