@@ -6,7 +6,10 @@ use std::path::Path;
 fn each_of_our_cells_names_a_test_that_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let page = std::fs::read_to_string(root.join("minos/docs/guide/11-compared.md")).unwrap();
-    let rows: Vec<&str> = page.lines().filter(|line| line.contains("| yes: ")).collect();
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.contains("| yes: "))
+        .collect();
     assert!(rows.len() > 20, "{} rows", rows.len());
     for row in rows {
         let cell = row.rsplit("| yes: ").next().unwrap();

@@ -2,8 +2,9 @@
 
 use std::{
     fs,
+    io::Write,
     net::TcpListener,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -75,6 +76,58 @@ impl Cluster {
         );
         cluster.start();
         cluster
+    }
+
+    /// A server that lets nobody in without TLS; answers the file of the authority that signed its certificate, which
+    /// is for `127.0.0.1`.
+    pub(super) fn with_tls() -> (Self, String) {
+        let cluster = Self::new();
+        cluster.stop();
+        let data = cluster.data();
+        let in_data = |name: &str| format!("{data}/{name}");
+        let (key, certificate) = (in_data("server.key"), in_data("server.crt"));
+        let authority = cluster.folder.path().join("authority.crt");
+        let made = Command::new("openssl")
+            .args([
+                "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+            ])
+            .args([
+                "-subj",
+                "/CN=127.0.0.1",
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+                // It is shown as it is trusted, so it must not be one that signs others.
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+            ])
+            .args(["-keyout", &key, "-out", &certificate])
+            .output()
+            .unwrap();
+        assert!(
+            made.status.success(),
+            "{}",
+            String::from_utf8_lossy(&made.stderr)
+        );
+        fs::copy(&certificate, &authority).unwrap();
+        // The server refuses a key that others may read.
+        let data_folder = fs::metadata(&data).unwrap();
+        for file in [&key, &certificate] {
+            std::os::unix::fs::chown(file, Some(data_folder.uid()), Some(data_folder.gid()))
+                .unwrap();
+        }
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(
+            in_data("pg_hba.conf"),
+            "hostssl all all 127.0.0.1/32 trust\n",
+        )
+        .unwrap();
+        let mut settings = fs::OpenOptions::new()
+            .append(true)
+            .open(in_data("postgresql.conf"))
+            .unwrap();
+        settings.write_all(b"ssl = on\n").unwrap();
+        cluster.start();
+        (cluster, authority.display().to_string())
     }
 
     /// A server that follows this one.

@@ -8,6 +8,7 @@ mod health;
 mod order;
 mod server;
 mod start;
+mod tls;
 mod user;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
