@@ -211,6 +211,60 @@ impl Order {
         Ok(())
     }
 
+    #[step(parallel = both, when = known, ignore_reply = "a look", timeout = "1s", on_timeout = late)]
+    const fn look(&self) -> GetFoo {
+        GetFoo { id: self.id }
+    }
+
+    #[step(parallel = both, ignore_reply = "a look", retry = 2, backoff = "1s", max_backoff = "1m")]
+    const fn look_again(&self) -> GetFoo {
+        GetFoo { id: self.id }
+    }
+
+    const fn known(&self) -> bool {
+        !self.id.is_nil()
+    }
+
+    fn late(&mut self) -> Verdict {
+        self.id = Uuid::nil();
+        Verdict::Continue
+    }
+
+    #[step(choice = way, when = known, no_compensation = "it is gone")]
+    const fn remove(&self) -> DeleteFoo {
+        DeleteFoo { id: self.id }
+    }
+
+    #[step(choice = way, on_success = described, no_compensation = "it is known")]
+    const fn describe(&self) -> Description {
+        Description { id: self.id }
+    }
+
+    fn described(&mut self, description: Description) {
+        self.id = description.id;
+    }
+
+    #[step(signal, timeout = "3d", on_timeout = late)]
+    fn paid(&mut self, paid: OrderPaid) -> Verdict {
+        self.id = paid.id;
+        Verdict::Continue
+    }
+
+    #[step]
+    fn end(&mut self, cx: &Context) {
+        self.id = cx.new_uuid();
+    }
+}
+
+/// A saga in the saga.
+#[model]
+pub struct Description {
+    /// Which.
+    pub id: Uuid,
+}
+
+#[saga]
+impl Description {
     #[step]
     fn end(&mut self, cx: &Context) {
         self.id = cx.new_uuid();

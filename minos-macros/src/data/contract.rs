@@ -170,6 +170,7 @@ fn impls(ident: &Ident, name: &str, kind: Kind, args: &Args) -> TokenStream {
             }
         }
     });
+    let signal = (kind != Kind::Query).then(|| quote!(impl __m::Signal for #ident {}));
     quote! {
         #proofs
         impl __m::Model for #ident {}
@@ -180,6 +181,7 @@ fn impls(ident: &Ident, name: &str, kind: Kind, args: &Args) -> TokenStream {
             type Error = #error;
         }
         impl __m::#marker for #ident {}
+        #signal
         #target
     }
 }

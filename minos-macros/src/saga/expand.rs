@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{Type, spanned::Spanned as _};
 
-use super::{Callback, Local, Model, Shape, Step, check};
+use super::{Callback, Local, Model, Shape, Step, check, diagram::diagram};
 use crate::enroute::claim::topic;
 use crate::syntax::{asked, at, line, type_name, unraw};
 
@@ -24,6 +24,11 @@ pub(super) fn expand(model: &Model, whole: bool) -> TokenStream {
         )),
     };
     let type_name = type_name(me);
+    let depths = model.steps.iter().filter_map(|step| depth(model, step));
+    // A cycle of sagas is a cycle of these constants, whose name is what rustc then says.
+    let depth = Ident::new("A_SAGA_IN_A_SAGA_MUST_END", at(me.span()));
+    let diagram = diagram(model);
+    let page = format!("The steps of this saga:\n\n```mermaid\n{diagram}```\n");
     let (line, claim) = (line(me.span()), claim(model));
     quote! {
         const _: () = {
@@ -40,12 +45,16 @@ pub(super) fn expand(model: &Model, whole: bool) -> TokenStream {
             impl __m::Sends for #me {
                 type Kind = __m::SendsSaga;
                 fn outgoing(&self) -> __m::Result<__m::Outgoing> {
-                    __m::nested()
+                    __m::nested(self)
                 }
+                const #depth: usize = __m::deeper([#(#depths,)*]);
             }
+            const _: usize = <#me as __m::Sends>::#depth;
+            #[doc = #page]
             impl __m::Saga for #me {
                 const STEPS: &'static [__m::Step<Self>] = &[#(#steps,)*];
                 const DEADLINE: ::core::option::Option<::core::time::Duration> = #deadline;
+                const DIAGRAM: &'static str = #diagram;
                 const AT: __m::At = __m::At::new(#type_name, ::core::file!(), #line);
             }
             __m::submit! { __m::SagaEntry::of::<__Crate, #me>() }
@@ -61,6 +70,19 @@ fn claim(model: &Model) -> TokenStream {
         #[allow(non_upper_case_globals, dead_code)]
         impl __Crate { const #claim: () = (); }
     }
+}
+
+/// How deep the sagas are that a step starts.
+fn depth(model: &Model, step: &Step) -> Option<TokenStream> {
+    let Shape::Remote(output) = &step.shape else {
+        return None;
+    };
+    // That is an error already.
+    if check::is_itself(model, output) {
+        return None;
+    }
+    let (cfgs, sent) = (&step.cfgs, sent(output));
+    Some(quote!(#(#cfgs)* #sent.depth))
 }
 
 fn step(step: &Step) -> TokenStream {
@@ -83,8 +105,34 @@ fn step(step: &Step) -> TokenStream {
     if let Some((millis, _)) = step.keys.timeout {
         calls.extend(quote!(.timeout(#millis)));
     }
-    if let Some(times) = step.keys.retry {
+    if let Some(callback) = &step.on_timeout {
+        let (ident, span) = (&callback.ident, at(callback.ident.span()));
+        let returns = output_of(ident, callback.output.as_ref());
+        calls.extend(
+            quote_spanned!(span=> .on_timeout(|__s| __m::verdict::<#returns>(Self::#ident(__s)))),
+        );
+    }
+    if let Some((times, _)) = step.keys.retry {
         calls.extend(quote!(.retry(#times)));
+    }
+    if let Some((millis, _)) = step.keys.backoff {
+        calls.extend(quote!(.backoff(#millis)));
+    }
+    if let Some((millis, _)) = step.keys.max_backoff {
+        calls.extend(quote!(.max_backoff(#millis)));
+    }
+    if let Some(when) = &step.when {
+        let (ident, span, name) = (&when.ident, at(when.ident.span()), unraw(&when.ident));
+        let returns = output_of(ident, when.output.as_ref());
+        calls.extend(
+            quote_spanned!(span=> .when(#name, |__s| __m::holds::<#returns>(Self::#ident(__s)))),
+        );
+    }
+    if let Some(choice) = step.keys.choice.as_ref().map(unraw) {
+        calls.extend(quote!(.choice(#choice)));
+    }
+    if let Some(group) = step.keys.parallel.as_ref().map(unraw) {
+        calls.extend(quote!(.parallel(#group)));
     }
     if step.is_pivot() {
         calls.extend(quote!(.pivot()));
@@ -114,6 +162,14 @@ fn action(ident: &Ident, shape: &Shape) -> TokenStream {
         Shape::Remote(output) => {
             let sent = sent(output);
             quote_spanned!(span=> __m::Action::Remote(#sent.target, |__s| (#sent.send)(&Self::#ident(__s))))
+        }
+        Shape::Wait(wait) => {
+            let signal = asked("signal", &wait.signal, &TokenStream::new());
+            let returns = output_of(ident, wait.output.as_ref());
+            quote_spanned!(span=> __m::Action::Wait(
+                #signal.name,
+                |__s, __p| __m::verdict::<#returns>(Self::#ident(__s, (#signal.read)(__p)?))
+            ))
         }
         Shape::Local(local) => {
             let Local {
@@ -159,5 +215,12 @@ fn questions(step: &Step, must_be_undone: bool) -> TokenStream {
     let unread = unread.then(|| quote_spanned!(span=> .unread()));
     let undo = must_be_undone && !check::is_covered(step);
     let undo = undo.then(|| quote_spanned!(span=> .needs_no_undo()));
-    quote_spanned!(span=> #(#cfgs)* const _: () = #sent.not_nested()#unread #undo.hold();)
+    let refuses = step.keys.on_error.as_ref().map(|value| {
+        let span = at(value.key.span());
+        quote_spanned!(span=> .refuses())
+    });
+    if unread.is_none() && undo.is_none() && refuses.is_none() {
+        return TokenStream::new();
+    }
+    quote_spanned!(span=> #(#cfgs)* const _: () = #sent #unread #undo #refuses.hold();)
 }

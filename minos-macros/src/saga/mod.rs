@@ -1,7 +1,10 @@
 //! `#[saga]`: the steps of a saga on the methods of an impl block.
 
 mod check;
+mod diagram;
 mod expand;
+mod keys;
+mod layout;
 mod parse;
 mod shape;
 
@@ -39,6 +42,8 @@ struct Step {
     shape: Shape,
     on_success: Option<Callback>,
     on_error: Option<Callback>,
+    on_timeout: Option<Callback>,
+    when: Option<Condition>,
     compensate: Option<(Ident, Shape)>,
     /// Nothing is wrong with it by itself, so that questions about it make sense.
     clean: bool,
@@ -52,7 +57,14 @@ struct StepKeys {
     on_error: Option<Value>,
     compensate: Option<Value>,
     timeout: Option<(u64, Span)>,
-    retry: Option<u32>,
+    on_timeout: Option<Value>,
+    retry: Option<(u32, Span)>,
+    backoff: Option<(u64, Span)>,
+    max_backoff: Option<(u64, Span)>,
+    when: Option<Value>,
+    choice: Option<Ident>,
+    parallel: Option<Ident>,
+    signal: Option<Span>,
     pivot: Option<Span>,
     no_compensation: Option<Span>,
     ignore_reply: Option<Span>,
@@ -70,6 +82,19 @@ enum Shape {
     Remote(Box<Type>),
     /// It takes the context.
     Local(Box<Local>),
+    /// It reads a signal.
+    Wait(Box<Wait>),
+}
+
+struct Wait {
+    signal: Type,
+    output: Option<Type>,
+}
+
+/// A method that says whether a step runs.
+struct Condition {
+    ident: Ident,
+    output: Option<Type>,
 }
 
 struct Local {
@@ -96,11 +121,14 @@ impl Step {
 
     /// The methods that it runs: its own, and those that its keys name.
     fn methods(&self) -> impl Iterator<Item = &Ident> {
-        let callbacks = [&self.on_success, &self.on_error].into_iter().flatten();
+        let callbacks = [&self.on_success, &self.on_error, &self.on_timeout];
+        let callbacks = callbacks.into_iter().flatten().map(|c| &c.ident);
+        let when = self.when.iter().map(|when| &when.ident);
         let undo = self.compensate.iter().map(|(ident, _)| ident);
         [&self.ident]
             .into_iter()
-            .chain(callbacks.map(|c| &c.ident))
+            .chain(callbacks)
+            .chain(when)
             .chain(undo)
     }
 
@@ -111,7 +139,8 @@ impl Step {
     /// Whether it may end in anything but success.
     fn can_fail(&self) -> bool {
         match &self.shape {
-            Shape::Remote(_) => true,
+            // The answer may be no, or never come.
+            Shape::Remote(_) | Shape::Wait(_) => true,
             Shape::Local(local) => local.output.is_some(),
         }
     }

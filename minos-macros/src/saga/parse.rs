@@ -2,74 +2,19 @@
 
 use proc_macro2::TokenStream;
 use syn::{
-    Attribute, Ident, LitInt, LitStr, Meta, Token,
+    Attribute,
     parse::{ParseStream, Parser},
     spanned::Spanned as _,
 };
 
-use super::{Args, Callback, Model, Shape, Step, StepKeys, Value, check, shape};
+use super::{
+    Args, Callback, Model, Shape, Step, Value, check,
+    keys::{SAGA, keys},
+    shape,
+};
 use crate::{
     diag::{Diagnostics, closest},
-    syntax::{self, ImplBlock, Keys, Member, Method},
-};
-
-const SAGA: Keys = Keys {
-    of: "saga",
-    known: &["deadline", "name"],
-    elsewhere: &[
-        (
-            "timeout",
-            "`timeout` belongs on a step, not on the saga",
-            "write `#[step(timeout = \"30s\")]`; the whole saga has a `deadline = \"10m\"`",
-        ),
-        (
-            "retry",
-            "`retry` belongs on a step, not on the saga",
-            "write `#[step(retry = 3)]`",
-        ),
-        (
-            "compensate",
-            "`compensate` belongs on a step, not on the saga",
-            "write `#[step(compensate = undo)]`",
-        ),
-    ],
-};
-
-const STEP: Keys = Keys {
-    of: "step",
-    known: &[
-        "on_success",
-        "on_error",
-        "compensate",
-        "timeout",
-        "retry",
-        "pivot",
-        "no_compensation",
-        "ignore_reply",
-        "name",
-    ],
-    elsewhere: &[
-        (
-            "deadline",
-            "`deadline` belongs on the saga, not on a step",
-            "write `#[saga(deadline = \"10m\")]`; one attempt of a step has a `timeout = \"5s\"`",
-        ),
-        (
-            "when",
-            "`when` is not supported yet",
-            "take the decision in a local step, which runs `cx: &Context`",
-        ),
-        (
-            "parallel",
-            "`parallel` is not supported yet",
-            "steps run one after the other, from top to bottom",
-        ),
-        (
-            "on_timeout",
-            "`on_timeout` is not supported yet",
-            "a step that times out is tried again as often as `retry` says, then the saga is undone",
-        ),
-    ],
+    syntax::{self, ImplBlock, Member, Method},
 };
 
 pub(super) fn arguments(args: &TokenStream, diag: &mut Diagnostics) -> Args {
@@ -145,9 +90,17 @@ fn step(
 ) -> Option<Step> {
     let before = diag.len();
     let keys = keys(attr, diag);
-    let shape = shape::step(method, diag);
+    let shape = match keys.signal {
+        Some(_) => shape::wait(method, diag),
+        None => shape::step(method, diag),
+    };
     let on_success = callback(block, keys.on_success.as_ref(), diag);
     let on_error = callback(block, keys.on_error.as_ref(), diag);
+    let on_timeout = callback(block, keys.on_timeout.as_ref(), diag);
+    let when = keys.when.as_ref().and_then(|value| {
+        let found = find(block, value, diag)?;
+        shape::condition(found, diag)
+    });
     let compensate = keys.compensate.as_ref().and_then(|value| {
         let found = find(block, value, diag)?;
         Some((value.method.clone(), shape::compensation(found, diag)?))
@@ -159,83 +112,14 @@ fn step(
         shape: shape?,
         on_success,
         on_error,
+        on_timeout,
+        when,
         compensate,
         clean: true,
     };
     check::check_step(&step, diag);
     step.clean = diag.len() == before;
     Some(step)
-}
-
-fn keys(attr: &Attribute, diag: &mut Diagnostics) -> StepKeys {
-    let mut keys = StepKeys::default();
-    match &attr.meta {
-        Meta::Path(_) => {}
-        Meta::List(list) => {
-            let parser = |input: ParseStream<'_>| {
-                STEP.read(input, diag, |key, input, diag| {
-                    read_key(&mut keys, key, input, diag)
-                });
-                Ok(())
-            };
-            if let Err(e) = parser.parse2(list.tokens.clone()) {
-                diag.syntax(e);
-            }
-        }
-        Meta::NameValue(_) => {
-            diag.error_on(&attr.meta, "`step` takes its keys in parentheses")
-                .help("write `#[step(on_success = created)]`");
-        }
-    }
-    keys
-}
-
-fn read_key(
-    keys: &mut StepKeys,
-    key: &Ident,
-    input: ParseStream<'_>,
-    diag: &mut Diagnostics,
-) -> syn::Result<()> {
-    match key.to_string().as_str() {
-        "on_success" => keys.on_success = Some(method(key, input)?),
-        "on_error" => keys.on_error = Some(method(key, input)?),
-        "compensate" => keys.compensate = Some(method(key, input)?),
-        "timeout" => {
-            let text = syntax::string(key, input, "timeout = \"5s\"")?;
-            keys.timeout = syntax::duration(&text, diag).map(|millis| (millis, key.span()));
-        }
-        "retry" => {
-            let number: LitInt = syntax::value(key, input, "retry = 3")?;
-            keys.retry = check::retry(&number, diag);
-        }
-        "pivot" => keys.pivot = syntax::flag(key, input)?.then(|| key.span()),
-        "no_compensation" => {
-            keys.no_compensation = syntax::reason(key, input, diag)?.then(|| key.span());
-        }
-        "ignore_reply" => {
-            keys.ignore_reply = syntax::reason(key, input, diag)?.then(|| key.span());
-        }
-        _ => {
-            let text = syntax::string(key, input, "name = \"stored_name\"")?;
-            keys.name = syntax::topic("name", &text, diag).map(|name| (name, text.span()));
-        }
-    }
-    Ok(())
-}
-
-fn method(key: &Ident, input: ParseStream<'_>) -> syn::Result<Value> {
-    if input.peek(Token![=]) && input.peek2(LitStr) {
-        input.parse::<Token![=]>()?;
-        let quoted: LitStr = input.parse()?;
-        let text = format!(
-            "`{key}` names a method, without quotes\nhelp: write `{key} = {}`",
-            quoted.value()
-        );
-        return Err(syn::Error::new(quoted.span(), text));
-    }
-    let method = syntax::value(key, input, &format!("{key} = a_method_of_this_saga"))?;
-    let key = key.clone();
-    Ok(Value { key, method })
 }
 
 /// The method that a key names.
@@ -279,5 +163,9 @@ pub(super) fn model(block: &ImplBlock, args: Args, steps: Vec<Step>) -> Model {
 impl Shape {
     pub(super) fn is_local(&self) -> bool {
         matches!(self, Shape::Local(_))
+    }
+
+    pub(super) fn is_wait(&self) -> bool {
+        matches!(self, Shape::Wait(_))
     }
 }

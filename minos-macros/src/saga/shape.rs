@@ -2,7 +2,7 @@
 
 use syn::{FnArg, Ident, PatType, Receiver, Signature, Type, spanned::Spanned as _};
 
-use super::{Callback, Local, Shape};
+use super::{Callback, Condition, Local, Shape, Wait};
 use crate::{
     diag::Diagnostics,
     syntax::{Method, Receives, receives},
@@ -35,7 +35,9 @@ fn action(what: &str, method: &Method, diag: &mut Diagnostics) -> Option<Shape> 
     let name = method.name();
     check_plain(what, method, diag);
     let local = matches!(others.first(), Some(arg) if matches!(&*arg.ty, Type::Reference(_)));
-    check_receiver(what, method, receiver, local, diag);
+    // With a parameter it sends nothing: that is said below.
+    let changes = local || !others.is_empty();
+    check_receiver(what, method, receiver, changes, diag);
     let shape = match (others.first(), method.output()) {
         (Some(arg), output) if local => {
             check_context(&arg.ty, diag);
@@ -54,7 +56,7 @@ fn action(what: &str, method: &Method, diag: &mut Diagnostics) -> Option<Shape> 
         }
         (Some(arg), _) => {
             diag.error_on(arg, format_args!("{what} `{name}` takes only `&self`"))
-                .help("what it sends comes from the saga's state; a reference, `cx: &Context`, makes it a local step");
+                .help("what it sends comes from the saga's state; `cx: &Context` makes it a local step, `#[step(signal)]` one that waits");
             None
         }
         (None, Some(output)) => {
@@ -94,7 +96,7 @@ fn check_receiver(
     what: &str,
     method: &Method,
     receiver: Option<&Receiver>,
-    local: bool,
+    changes: bool,
     diag: &mut Diagnostics,
 ) {
     let name = method.name();
@@ -108,7 +110,7 @@ fn check_receiver(
     };
     match receives(receiver) {
         Receives::Shared => {}
-        Receives::Exclusive if local => {}
+        Receives::Exclusive if changes => {}
         Receives::Exclusive => {
             diag.error(
                 receiver.span(),
@@ -152,37 +154,108 @@ fn check_remote_is_not_async(what: &str, method: &Method, diag: &mut Diagnostics
 
 /// A method that reads a reply or an error: `fn f(&mut self, reply: Reply) -> Verdict`.
 pub(super) fn callback(key: &Ident, method: &Method, diag: &mut Diagnostics) -> Option<Callback> {
+    let name = method.name();
+    let what = match key.to_string().as_str() {
+        "on_success" => "reply",
+        "on_error" => "error",
+        _ => {
+            let (_, others) = inputs(&method.sig);
+            if let Some(arg) = others.first() {
+                diag.error_on(
+                    arg,
+                    format_args!("callback `{name}` of `on_timeout` reads nothing"),
+                )
+                .help(format_args!(
+                    "nobody answered in time: write `fn {name}(&mut self) -> Verdict`"
+                ));
+                return None;
+            }
+            "lapse"
+        }
+    };
+    reader("callback", what, method, diag)
+}
+
+/// A step that waits for a signal: it reads it like a callback.
+pub(super) fn wait(method: &Method, diag: &mut Diagnostics) -> Option<Shape> {
+    let read = reader("step", "signal", method, diag)?;
+    let Some(signal) = read.reads else {
+        let name = method.name();
+        diag.error(
+            method.span(),
+            format_args!("step `{name}` waits for a signal, and reads none"),
+        )
+        .help(format_args!(
+            "its parameter says for which: `fn {name}(&mut self, signal: YourContract)`"
+        ));
+        return None;
+    };
+    let output = read.output;
+    Some(Shape::Wait(Box::new(Wait { signal, output })))
+}
+
+pub(super) fn condition(method: &Method, diag: &mut Diagnostics) -> Option<Condition> {
     let before = diag.len();
     let (receiver, others) = inputs(&method.sig);
     let name = method.name();
-    let what = if key == "on_success" {
-        "reply"
-    } else {
-        "error"
-    };
-    check_plain("callback", method, diag);
+    check_plain("condition", method, diag);
     if let Some(asyncness) = &method.sig.asyncness {
         diag.error(
             asyncness.span,
-            format_args!("callback `{name}` is not async"),
+            format_args!("condition `{name}` is not async"),
         )
-        .help("it only takes the answer into the state; what needs the context is a local step");
+        .help("it looks at the saga's state alone; look things up in a step before");
+    }
+    if receiver.map(receives) != Some(Receives::Shared) {
+        let text = format_args!("condition `{name}` takes `&self`").to_string();
+        match receiver {
+            Some(receiver) => diag.error_on(receiver, text),
+            None => diag.error(method.span(), text),
+        }
+        .help(format_args!("write `fn {name}(&self) -> bool`"));
+    }
+    if let Some(arg) = others.first() {
+        diag.error_on(
+            arg,
+            format_args!("condition `{name}` takes nothing but `&self`"),
+        )
+        .help("what it needs is in the saga's state; look things up in a step before");
+    }
+    (diag.len() == before).then(|| Condition {
+        ident: method.sig.ident.clone(),
+        output: method.output().cloned(),
+    })
+}
+
+/// A method that reads something into the state, and decides.
+fn reader(role: &str, what: &str, method: &Method, diag: &mut Diagnostics) -> Option<Callback> {
+    let before = diag.len();
+    let (receiver, others) = inputs(&method.sig);
+    let name = method.name();
+    check_plain(role, method, diag);
+    if let Some(asyncness) = &method.sig.asyncness {
+        diag.error(asyncness.span, format_args!("{role} `{name}` is not async"))
+            .help(format_args!(
+                "it only takes the {what} into the state; what needs the context is a local step"
+            ));
     }
     match receiver.map(receives) {
         Some(Receives::Shared | Receives::Exclusive) => {}
         Some(Receives::Value) => {
             diag.error_on(
                 receiver,
-                format_args!("callback `{name}` cannot take the state by value"),
+                format_args!("{role} `{name}` cannot take the state by value"),
             )
             .help("write `&mut self`");
         }
         None => {
             diag.error(
                 method.span(),
-                format_args!("callback `{name}` takes no `self`"),
+                format_args!("{role} `{name}` takes no `self`"),
             )
-            .help("add `&mut self`: it takes the answer into the saga's state");
+            .help(format_args!(
+                "add `&mut self`: it takes the {what} into the saga's state"
+            ));
         }
     }
     if let Some(arg) = others.first()
@@ -190,14 +263,17 @@ pub(super) fn callback(key: &Ident, method: &Method, diag: &mut Diagnostics) -> 
     {
         diag.error_on(
             &arg.ty,
-            format_args!("callback `{name}` reads the {what} by value"),
+            format_args!("{role} `{name}` reads the {what} by value"),
         )
-        .help("remove the `&`");
+        .help(match role {
+            "step" => "remove the `&`; a step that waits takes no `cx: &Context`",
+            _ => "remove the `&`",
+        });
     }
     if let Some(more) = others.get(1) {
         diag.error_on(
             more,
-            format_args!("callback `{name}` reads nothing but the {what}"),
+            format_args!("{role} `{name}` reads nothing but the {what}"),
         )
         .help("what it needs besides is in the saga's state: `self`");
     }

@@ -147,6 +147,10 @@ fn bad_path(path: &str) -> Option<(String, String)> {
         let help = "`/system/..` answers health, metrics, and sagas of every service; take another first segment";
         return refuse("`/system` belongs to minos", help.to_owned());
     }
+    if path == "/spec" || path.starts_with("/spec/") {
+        let help = "`/spec/..` describes every service and its sagas; take another first segment";
+        return refuse("`/spec` belongs to minos", help.to_owned());
+    }
     let mut parameters = Vec::new();
     for segment in path.split('/').skip(1) {
         if segment.is_empty() && path != "/" {
@@ -242,6 +246,7 @@ mod tests {
             "/a b",
             "/system",
             "/system/health",
+            "/spec/sagas",
             "/ä",
             "//",
         ] {

@@ -99,3 +99,29 @@ fn a_contract_adds_its_proofs() {
     println!("broker::command with a contract: {lines}");
     assert!(lines <= 16, "{lines} lines");
 }
+
+#[test]
+fn a_step_of_a_saga_adds_at_most_20_lines() {
+    let saga_of = |count: usize| {
+        let methods = (0..count).map(|i| {
+            let name = format_ident!("step_{i}");
+            quote! {
+                #[step(ignore_reply = "why", on_error = no, compensate = undo, when = open, timeout = "5s", retry = 3)]
+                fn #name(&self) -> CreateFooBar {
+                    CreateFooBar
+                }
+            }
+        });
+        expand(
+            crate::saga::saga,
+            TokenStream::new(),
+            quote!(impl Order { #(#methods)* fn no(&self) {} fn undo(&self) -> A {} fn open(&self) -> bool {} }),
+        )
+    };
+    let (two, three) = (saga_of(2), saga_of(3));
+    // The method itself has three lines and an `#[allow]`; those of the picture are text, and stand there twice.
+    let lines = |out: &str| out.lines().filter(|l| !l.contains("-->")).count();
+    let lines = lines(&three) - lines(&two);
+    println!("step: {lines}");
+    assert!(lines <= 32, "{lines} lines");
+}

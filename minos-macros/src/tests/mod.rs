@@ -2,6 +2,7 @@
 
 mod budget;
 mod data;
+mod diagram;
 mod entry_point;
 mod recovery;
 mod saga;
@@ -57,5 +58,7 @@ fn contains_none(text: &str, parts: &[&str]) {
 /// Without what depends on the length of lines.
 fn tight(text: &str) -> String {
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    text.replace(",>", ">").replace(",)", ")")
+    text.replace(",>", ">")
+        .replace(",)", ")")
+        .replace(",]", "]")
 }

@@ -85,6 +85,27 @@ fn an_attribute_on_the_wrong_item_leaves_it_alone() {
 }
 
 #[test]
+fn a_saga_with_a_wrong_group_is_one_all_the_same() {
+    let item = quote! {
+        impl Order {
+            #[step(parallel = booking, no_compensation = "why")]
+            fn hotel(&self) -> Book {}
+            #[step(parallel = bookng, no_compensation = "why")]
+            fn flight(&self) -> Book {}
+            #[step(parallel = booking, no_compensation = "why")]
+            fn car(&self) -> Book {}
+        }
+    };
+    let (out, texts) = refuse(saga, TokenStream::new(), item);
+    assert_eq!(
+        texts,
+        ["group `bookng` has one step\nhelp: did you mean `booking`?"]
+    );
+    contains(&out, &["impl __m::Saga for Order", "fn flight(&self)"]);
+    contains_none(&out, &["#[step", ".needs_no_undo()"]);
+}
+
+#[test]
 fn our_attributes_are_gone_even_from_what_is_refused() {
     let item = quote!(
         struct Foo {

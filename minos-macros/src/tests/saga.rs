@@ -117,6 +117,61 @@ fn what_comes_after_the_pivot_undoes_nothing() {
 }
 
 #[test]
+fn siblings_count_on_both_sides_and_branches_on_none() {
+    let group = |first: &str, last: &str| {
+        let (first, last): (TokenStream, TokenStream) =
+            (first.parse().unwrap(), last.parse().unwrap());
+        quote!(
+            #[step(#first)]
+            fn a(&self) -> A {}
+            #[step(#last)]
+            fn b(&self) -> B {}
+            fn x(&self) -> bool {}
+        )
+    };
+    assert_eq!(asked(group("parallel = g", "parallel = g")), 2);
+    assert_eq!(asked(group("choice = c, when = x", "choice = c")), 0);
+    assert_eq!(asked(group("when = x", "when = x")), 1);
+    // What comes behind a choice may fail after either branch.
+    let (both, end) = (
+        group("choice = c, when = x", "choice = c"),
+        quote!(
+            #[step]
+            fn end(&self) -> C {}
+        ),
+    );
+    assert_eq!(asked(quote!(#both #end)), 2);
+}
+
+#[test]
+fn each_new_key_is_one_call() {
+    let out = steps(quote! {
+        #[step(choice = way, when = is_far, retry = 2, backoff = "1m", max_backoff = "1h",
+               timeout = "1s", on_timeout = late)]
+        fn fly(&self) -> Fly {}
+        #[step(choice = way)]
+        fn walk(&self) -> Walk {}
+        fn is_far(&self) -> bool {}
+        fn late(&mut self) {}
+        #[step(signal)]
+        fn paid(&mut self, paid: api::Paid) -> Verdict {}
+    });
+    contains(
+        &out,
+        &[
+            ".when(\"is_far\", |__s| __m::holds::<bool>(Self::is_far(__s)))",
+            ".choice(\"way\")",
+            ".backoff(60000u64).max_backoff(3600000u64)",
+            ".on_timeout(|__s| __m::verdict::<()>(Self::late(__s)))",
+            "__m::Action::Wait(__m::signal::<api::Paid>().name,",
+            "__m::verdict::<Verdict>(Self::paid(__s, (__m::signal::<api::Paid>().read)(__p)?))",
+            "const A_SAGA_IN_A_SAGA_MUST_END: usize = __m::deeper([__m::sent::<Fly>().depth, __m::sent::<Walk>().depth])",
+            "```mermaid",
+        ],
+    );
+}
+
+#[test]
 fn a_step_that_cannot_be_read_is_not_asked_about() {
     let (out, texts) = refuse(
         saga,

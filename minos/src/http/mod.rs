@@ -14,6 +14,7 @@ mod routes;
 mod sagas;
 mod serve;
 mod server;
+mod spec;
 mod system;
 
 #[cfg(test)]

@@ -71,9 +71,9 @@ impl Table {
 
     fn add(&mut self, mut route: Route) -> Result<()> {
         let (verb, path, at) = (route.verb, route.path, route.at);
-        if segments(path).next() == Some("system") {
+        if let Some(ours @ ("system" | "spec")) = segments(path).next() {
             let text = format!(
-                "`{verb} {path}` at {at}: paths below `/system` are Minos's own; choose another"
+                "`{verb} {path}` at {at}: paths below `/{ours}` are Minos's own; choose another"
             );
             return Err(Failure::new(Kind::Wiring, text).into());
         }

@@ -16,7 +16,7 @@ use super::{
     letters, params,
     reply::{Reply, uncommitted},
     routes::{Found, Route},
-    sagas, system,
+    sagas, spec, system,
 };
 use crate::{
     context::{Call, Job, Origin, run},
@@ -52,6 +52,7 @@ pub(super) async fn serve(
 /// Work that was read from a request, and needs the connection no more.
 enum Work {
     System(system::Request),
+    Spec(spec::Request),
     Letters(letters::Request),
     Sagas(sagas::Request),
     Handler(Box<Asked>),
@@ -99,6 +100,11 @@ async fn read(
         }
         return system::Request::read(verb, &path, id)
             .map(Work::System)
+            .map_err(Refusal);
+    }
+    if path.first().is_some_and(|first| first == "spec") {
+        return spec::Request::read(verb, &path, id)
+            .map(Work::Spec)
             .map_err(Refusal);
     }
     let (route, mut params) = match shared.table.find(verb, &path) {
@@ -180,6 +186,7 @@ async fn finish(shared: &Arc<Shared>, id: Uuid, work: Work) -> Reply {
     let task = async move {
         match work {
             Work::System(request) => request.answer(&owner.app, id).await,
+            Work::Spec(request) => request.answer(&owner.app, id),
             Work::Letters(request) => request.answer(&owner.app, id).await,
             Work::Sagas(request) => request.answer(&owner.app, id).await,
             Work::Handler(asked) => answer(&owner, id, &asked).await,

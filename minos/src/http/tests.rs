@@ -4,6 +4,7 @@ mod idempotency;
 mod letters;
 mod requests;
 mod sagas;
+mod spec;
 mod stop;
 mod store;
 mod system;

@@ -315,6 +315,18 @@ pub(crate) trait Flow: fmt::Debug + Send + Sync {
     fn deadline(&self) -> Option<Duration>;
     fn steps(&self) -> Vec<StepInfo>;
 
+    /// Where it stands in the source.
+    #[allow(dead_code, reason = "only the HTTP door shows it")]
+    fn at(&self) -> Option<At> {
+        None
+    }
+
+    /// A picture of it.
+    #[allow(dead_code, reason = "only the HTTP door shows it")]
+    fn diagram(&self) -> &'static str {
+        ""
+    }
+
     /// What a remote step (or its compensation) sends.
     fn request(&self, step: usize, undo: bool, state: &Payload) -> Result<Outgoing>;
 
@@ -386,6 +398,14 @@ impl<S: Saga> Flow for FlowOf<S> {
 
     fn deadline(&self) -> Option<Duration> {
         S::DEADLINE
+    }
+
+    fn at(&self) -> Option<At> {
+        Some(S::AT)
+    }
+
+    fn diagram(&self) -> &'static str {
+        S::DIAGRAM
     }
 
     fn steps(&self) -> Vec<StepInfo> {

@@ -31,8 +31,9 @@ pub mod private {
     pub use super::{
         flow::{LocalEnd, local, send},
         proof::{
-            IntoVerdict, NeedsNoUndo, NotNested, NothingToRead, Reader, Reads, ReadsError, Sends,
-            SendsCommand, SendsQuery, SendsSaga, Sent, nested, sent, verdict,
+            Awaited, CanRefuse, Condition, IntoVerdict, NeedsNoUndo, NothingToRead, Reader, Reads,
+            ReadsError, Sends, SendsCommand, SendsQuery, SendsSaga, Sent, Signal, deeper, holds,
+            nested, sent, signal, verdict,
         },
     };
 }
@@ -119,6 +120,8 @@ pub trait Saga: Model + StepTarget {
     const STEPS: &'static [Step<Self>];
     /// How long the whole may take before it is undone.
     const DEADLINE: Option<Duration>;
+    /// A picture of it: a flowchart in [Mermaid](https://mermaid.js.org).
+    const DIAGRAM: &'static str = "";
     /// Where it stands in the source.
     const AT: At;
 }

@@ -4,9 +4,10 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
-use super::{Outgoing, StepTarget, Target, Verdict};
+use super::{Outgoing, Saga, StepTarget, Target, Verdict, flow::send};
 use crate::{
-    error::{Error, Kind, Result},
+    error::{ErrorModel, Never, Result},
+    message::Contract,
     payload::Payload,
 };
 
@@ -23,19 +24,11 @@ pub trait Sends: StepTarget {
     /// Encodes it.
     ///
     /// # Errors
-    /// If it cannot be written as JSON, or is a saga: those cannot be sent yet.
+    /// If it cannot be written as JSON.
     fn outgoing(&self) -> Result<Outgoing>;
-}
 
-/// What a saga in a saga will do.
-///
-/// # Errors
-/// Always: [`NotNested`] keeps such a step from compiling.
-pub fn nested() -> Result<Outgoing> {
-    Err(Error::new(
-        Kind::Internal,
-        "a saga cannot start another one yet",
-    ))
+    /// How many sagas stand in one another below it.
+    const A_SAGA_IN_A_SAGA_MUST_END: usize = 0;
 }
 
 /// A command: what it did must be undone.
@@ -57,6 +50,8 @@ pub struct Sent<T, K, R, E> {
     pub target: Target,
     /// Encodes it.
     pub send: fn(&T) -> Result<Outgoing>,
+    /// How many sagas stand in one another below it.
+    pub depth: usize,
     of: PhantomData<(K, R, E)>,
 }
 
@@ -69,6 +64,7 @@ pub const fn sent<T: Sends>() -> Sent<T, T::Kind, T::Reply, T::Error> {
             name: T::NAME,
         },
         send: T::outgoing,
+        depth: T::A_SAGA_IN_A_SAGA_MUST_END,
         of: PhantomData,
     }
 }
@@ -89,15 +85,6 @@ impl<T, K, R, E> Sent<T, K, R, E> {
         Got::read
     }
 
-    /// It is no saga of its own.
-    #[must_use]
-    pub const fn not_nested(self) -> Self
-    where
-        K: NotNested,
-    {
-        self
-    }
-
     /// The reply need not be read.
     #[must_use]
     pub const fn unread(self) -> Self
@@ -112,6 +99,15 @@ impl<T, K, R, E> Sent<T, K, R, E> {
     pub const fn needs_no_undo(self) -> Self
     where
         K: NeedsNoUndo,
+    {
+        self
+    }
+
+    /// There is an error to read.
+    #[must_use]
+    pub const fn refuses(self) -> Self
+    where
+        E: CanRefuse,
     {
         self
     }
@@ -152,6 +148,13 @@ impl<T: DeserializeOwned> ReadsError<T> for T {
     }
 }
 
+/// Whether there is an error at all is a question of its own: [`CanRefuse`].
+impl<T: DeserializeOwned> ReadsError<Never> for T {
+    fn read(payload: &Payload) -> Result<Self> {
+        payload.decode()
+    }
+}
+
 /// A reply that nobody need read.
 #[diagnostic::on_unimplemented(
     message = "nobody reads the reply `{Self}` of this step",
@@ -170,15 +173,83 @@ impl NothingToRead for () {}
 pub trait NeedsNoUndo {}
 impl NeedsNoUndo for SendsQuery {}
 
-/// A kind of message that a step can send today.
+/// An error that a step can refuse with: any but [`Never`].
 #[diagnostic::on_unimplemented(
-    message = "a step that starts another saga is not supported yet",
-    label = "another saga",
-    note = "send a command whose handler calls `cx.start(..)`"
+    message = "this step never refuses: what it sends has no error model",
+    label = "there is no error to read",
+    note = "remove `on_error`, or give the contract its refusal: `#[contract(error = YourErrorModel)]`"
 )]
-pub trait NotNested {}
-impl NotNested for SendsCommand {}
-impl NotNested for SendsQuery {}
+pub trait CanRefuse {}
+impl<E: ErrorModel> CanRefuse for E {}
+
+/// Encodes a saga that a step starts.
+///
+/// # Errors
+/// If it cannot be written as JSON.
+pub fn nested<S: Saga>(saga: &S) -> Result<Outgoing> {
+    send(saga)
+}
+
+/// How deep a saga stands above those that it starts, by how deep each of them is.
+#[must_use]
+pub const fn deeper<const N: usize>(below: [usize; N]) -> usize {
+    let (mut deepest, mut rest) = (0, below.as_slice());
+    while let [first, others @ ..] = rest {
+        if *first > deepest {
+            deepest = *first;
+        }
+        rest = others;
+    }
+    deepest + 1
+}
+
+/// What a step waits for: its name, and how it is read.
+#[derive(Debug)]
+pub struct Awaited<T> {
+    /// The name of the signal.
+    pub name: &'static str,
+    /// Reads it.
+    pub read: Reader<T>,
+}
+
+/// What a step waits for.
+#[must_use]
+pub const fn signal<T: Signal>() -> Awaited<T> {
+    Awaited {
+        name: T::NAME,
+        read: Payload::decode::<T>,
+    }
+}
+
+/// What a step may wait for. `#[contract]` writes it, unless it is a query.
+#[diagnostic::on_unimplemented(
+    message = "a saga cannot wait for `{Self}`",
+    label = "neither a command nor an event",
+    note = "a signal is a `#[contract]` or a `#[contract(event)]`; a query and a saga tell nobody anything"
+)]
+pub trait Signal: Contract {}
+
+/// What a condition may return.
+#[diagnostic::on_unimplemented(
+    message = "a condition cannot return `{Self}`",
+    label = "not a `bool`",
+    note = "return `bool`: whether the step runs"
+)]
+pub trait Condition {
+    /// Whether it holds.
+    fn holds(self) -> bool;
+}
+
+impl Condition for bool {
+    fn holds(self) -> bool {
+        self
+    }
+}
+
+/// What a condition says.
+pub fn holds<C: Condition>(said: C) -> bool {
+    said.holds()
+}
 
 /// What a callback may return.
 #[diagnostic::on_unimplemented(

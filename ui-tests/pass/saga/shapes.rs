@@ -160,8 +160,8 @@ fn main() {
         (create.timeout, create.retry),
         (Some(Duration::from_millis(500)), 3)
     );
-    assert!(matches!(create.run, Action::Remote(_)));
-    assert!(matches!(create.compensate, Some(Action::Remote(_))));
+    assert!(matches!(create.run, Action::Remote(..)));
+    assert!(matches!(create.compensate, Some(Action::Remote(..))));
     assert!(create.on_success.is_some() && create.on_error.is_some());
     assert!(matches!(Order::STEPS[2].compensate, Some(Action::Local(_))));
     assert!(Order::STEPS[4].pivot && !Order::STEPS[3].pivot);

@@ -1,6 +1,7 @@
 //! A small service written by hand, and clients for it.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -33,7 +34,7 @@ use crate::{
     model::Model,
     payload::Payload,
     runtime::{DeadLetters, Handler, Retries, Stop},
-    saga::toy,
+    saga::{Flow, toy},
     store::{Claim, Store, StreamId},
 };
 
@@ -208,6 +209,14 @@ pub(super) struct Running {
 }
 
 pub(super) fn app(store: &Arc<Fickle>, settings: config::Http) -> (App, Arc<Toy>) {
+    app_with(store, settings, toy::sagas())
+}
+
+pub(super) fn app_with(
+    store: &Arc<Fickle>,
+    settings: config::Http,
+    sagas: BTreeMap<&'static str, Arc<dyn Flow>>,
+) -> (App, Arc<Toy>) {
     let toy = Arc::new(Toy::default());
     let routes = (1..).zip(ROUTES).map(|(line, (verb, path))| RouteInfo {
         door: Door::Http { verb, path },
@@ -225,7 +234,7 @@ pub(super) fn app(store: &Arc<Fickle>, settings: config::Http) -> (App, Arc<Toy>
         clock: Arc::new(SystemClock),
         slots: Slots::default(),
         resources: Resources::default(),
-        sagas: toy::sagas(),
+        sagas,
         limits: Limits {
             reruns: 4,
             resubmits: 2,
@@ -268,6 +277,10 @@ pub(super) async fn start() -> Running {
 pub(super) async fn start_with(settings: config::Http) -> Running {
     let store = Arc::new(Fickle::default());
     let (app, toy) = app(&store, settings);
+    start_app(store, app, toy).await
+}
+
+pub(super) async fn start_app(store: Arc<Fickle>, app: App, toy: Arc<Toy>) -> Running {
     let health = app.health.clone();
     Running {
         server: bind(app).await.unwrap(),

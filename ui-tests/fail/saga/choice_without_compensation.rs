@@ -1,0 +1,39 @@
+// A step before a choice is undone if a branch fails.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[contract]
+struct DeleteFoo {
+    id: Uuid,
+}
+
+#[model]
+struct Order {
+    id: Uuid,
+}
+
+#[saga]
+impl Order {
+    #[step]
+    fn delete(&self) -> DeleteFoo {
+        DeleteFoo { id: self.id }
+    }
+
+    #[step(choice = way, when = is_gift)]
+    fn gift(&self) -> DeleteFoo {
+        DeleteFoo { id: self.id }
+    }
+
+    #[step(choice = way)]
+    fn other(&self) -> DeleteFoo {
+        DeleteFoo { id: self.id }
+    }
+
+    fn is_gift(&self) -> bool {
+        self.id.is_nil()
+    }
+}
+
+fn main() {}

@@ -1,0 +1,30 @@
+// The last step of a group is undone if one before it fails.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[contract]
+struct DeleteFoo {
+    id: Uuid,
+}
+
+#[model]
+struct Order {
+    id: Uuid,
+}
+
+#[saga]
+impl Order {
+    #[step(parallel = booking, no_compensation = "a test")]
+    fn one(&self) -> DeleteFoo {
+        DeleteFoo { id: self.id }
+    }
+
+    #[step(parallel = booking)]
+    fn two(&self) -> DeleteFoo {
+        DeleteFoo { id: self.id }
+    }
+}
+
+fn main() {}

@@ -1,0 +1,34 @@
+// The point of no return is not conditional.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[contract]
+struct DeleteFoo {
+    id: Uuid,
+}
+
+#[model]
+struct Order {
+    id: Uuid,
+}
+
+#[saga]
+impl Order {
+    #[step(choice = way, when = is_gift, pivot)]
+    fn gift(&self) -> DeleteFoo {
+        DeleteFoo { id: self.id }
+    }
+
+    #[step(choice = way)]
+    fn other(&self) -> DeleteFoo {
+        DeleteFoo { id: self.id }
+    }
+
+    fn is_gift(&self) -> bool {
+        self.id.is_nil()
+    }
+}
+
+fn main() {}

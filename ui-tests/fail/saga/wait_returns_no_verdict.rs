@@ -1,0 +1,25 @@
+// A step that waits decides with a verdict.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[contract]
+struct Approve {
+    yes: bool,
+}
+
+#[model]
+struct Order {
+    id: Uuid,
+}
+
+#[saga]
+impl Order {
+    #[step(signal)]
+    fn approved(&mut self, decision: Approve) -> bool {
+        decision.yes
+    }
+}
+
+fn main() {}

@@ -1,0 +1,25 @@
+// A flag has no value.
+#![allow(unused)]
+use minos::prelude::*;
+
+minos::service!("ui");
+
+#[contract]
+struct Approve {
+    yes: bool,
+}
+
+#[model]
+struct Order {
+    id: Uuid,
+}
+
+#[saga]
+impl Order {
+    #[step(signal = "Approve")]
+    fn approved(&mut self, decision: Approve) -> Verdict {
+        Verdict::Continue
+    }
+}
+
+fn main() {}
