@@ -22,7 +22,7 @@ pub struct Loan {
     pub lapsed: bool,
 }
 
-#[saga(deadline = "30d")]
+#[saga]
 impl Loan {
     #[step(on_success = earmarked, compensate = unearmark)]
     fn earmark(&self) -> Earmark {

@@ -31,7 +31,7 @@ pub struct Renewal {
     pub payment: Option<Uuid>,
 }
 
-#[saga(deadline = "30d")]
+#[saga]
 impl Renewal {
     #[step(compensate = end_term)]
     fn begin_term(&mut self, cx: &Context) -> Result<()> {

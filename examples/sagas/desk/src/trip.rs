@@ -6,7 +6,7 @@ use desk_api::{
 use minos::prelude::*;
 
 /// A trip: hotel, flight, and car are booked **at once** (`parallel`), then it is paid. If one of the three is not to be
-/// had, the others are awaited, and what they booked is cancelled together.
+/// had, the others are called off, and what they have booked is cancelled together.
 #[model]
 pub struct Trip {
     /// Where to.
