@@ -7,6 +7,7 @@ mod holiday;
 mod loan;
 mod order;
 mod renewal;
+mod servers;
 mod trip;
 
 use minos::prelude::*;
