@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     store::Fickle,
-    toy::{app_with, problem, settings, start, start_app},
+    toy::{app_with, problem, settings, start_app},
 };
 use crate::{
     enroute::At,
@@ -97,7 +97,9 @@ async fn sagas_are_described_with_a_picture() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_else_is_below_spec() {
-    let toy = start().await;
+    let store = Arc::new(Fickle::default());
+    let (app, toy) = app_with(&store, settings(), BTreeMap::new());
+    let toy = start_app(store, app, toy).await;
     let none = toy.get("/spec/sagas").await.json::<Value>().await.unwrap();
     assert_eq!(none, json!({"sagas": []}));
     problem(toy.get("/spec").await, 404).await;
