@@ -229,7 +229,6 @@ impl<S: Saga> SagaTest<S> {
 
     /// Expects that no other message was sent.
     #[track_caller]
-    #[must_use]
     pub fn expect_nothing_sent(mut self) -> Self {
         self.begin();
         if let Some(sent) = self.sent.front() {
@@ -324,7 +323,6 @@ impl<S: Saga> SagaTest<S> {
 
     /// Expects how the saga stands.
     #[track_caller]
-    #[must_use]
     pub fn expect_end(mut self, end: End) -> Self {
         self.begin();
         let row = self.row(self.id);
@@ -342,7 +340,6 @@ impl<S: Saga> SagaTest<S> {
 
     /// Expects the saga's own state.
     #[track_caller]
-    #[must_use]
     pub fn expect_state(self, state: S) -> Self
     where
         S: PartialEq + fmt::Debug,
@@ -358,7 +355,6 @@ impl<S: Saga> SagaTest<S> {
 
     /// Expects something of what the unit of work sees, such as the aggregates that local steps have made.
     #[track_caller]
-    #[must_use]
     pub fn expect<T: Send>(
         mut self,
         look: impl for<'a> Fn(&'a Context) -> BoxFuture<'a, Result<T>> + Send + Sync,

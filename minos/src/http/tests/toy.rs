@@ -34,8 +34,7 @@ use crate::{
     model::Model,
     payload::Payload,
     runtime::{DeadLetters, Handler, Retries, Stop},
-    saga::Flow,
-    saga::toy,
+    saga::{Flow, toy},
     store::{Claim, Store, StreamId},
 };
 
