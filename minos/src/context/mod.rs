@@ -195,8 +195,7 @@ impl Context {
     ) -> Result<Accepted<SagaId>> {
         self.writable("start")?;
         let id = SagaId::of::<S>(key);
-        let staged = self.staged().sagas.iter().any(|(row, _)| row.id == id.saga);
-        if staged || self.store().saga(id.saga).await?.is_some() {
+        if self.store().saga(id.saga).await?.is_some() {
             return Ok(Accepted(id));
         }
         self.begin(id.saga, &state)
@@ -206,6 +205,10 @@ impl Context {
         let flow = saga::flow::of::<S>();
         let moved = saga::machine::start(&*flow, id, Payload::encode(state)?, &self.env())?;
         let mut staged = self.staged();
+        // Another call of this unit may have come first while this one looked.
+        if staged.sagas.iter().any(|(row, _)| row.id == id) {
+            return Ok(Accepted(SagaId { saga: id }));
+        }
         staged.sagas.push((moved.row, moved.history));
         staged.sagas.extend(moved.children);
         staged.outbox.extend(moved.messages);

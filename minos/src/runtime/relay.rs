@@ -254,6 +254,8 @@ impl Relay {
         let stored = self.core.store.cursor(tail.source.cursor()).await?;
         tail.looked_at = Some(Instant::now());
         if stored.fence == tail.cursor.fence {
+            // A crash of the server may have set it back: it moves from where it stands.
+            tail.cursor = stored;
             tail.foreign = None;
             return Ok(true);
         }

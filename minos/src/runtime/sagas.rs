@@ -389,7 +389,14 @@ pub(crate) fn told(core: &Core, row: SagaRow, message: &Message) -> Result<Moved
             let content = (message.name.as_str(), &message.payload);
             machine::signal(flow, row, content, None, &env).map(|(moved, _)| moved)
         }
-        (message::Kind::Void, ..) => machine::call_off(flow, row, &env),
+        (message::Kind::Void, command, _) => {
+            let parent = Run::of(&row)?.parent;
+            if parent.is_none_or(|parent| Some(parent.command) != command) {
+                let why = "it calls off a saga that is no step of its sender's";
+                return Err(Error::new(Kind::Invalid, why));
+            }
+            machine::call_off(flow, row, &env)
+        }
         (_, Some(command), Some(status)) => {
             let payload = message.payload.clone();
             machine::reply(flow, row, command, &Outcome { status, payload }, &env)

@@ -285,6 +285,36 @@ async fn a_message_that_is_too_large_is_parked_every_time_it_is_sent() {
     running.abort();
 }
 
+/// As after a crash of a server that had not flushed the last step of the cursor.
+#[tokio::test]
+async fn a_cursor_that_was_set_back_moves_again() {
+    const CURSOR: &str = "relay:outbox";
+    let bench = bench(&[COMMAND], Role::Command, Recorder::default());
+    let relay = Relay {
+        core: bench.handler.core.clone(),
+        broker: Arc::new(MemoryBroker::new()),
+        health: Arc::new(Health::default()),
+        name: "relay".to_owned(),
+        taken: Arc::default(),
+    };
+    let running = tokio::spawn(relay.run(crate::runtime::Stop::default()));
+    let store = &bench.store;
+    for _ in 0..3 {
+        let message = command(message::Kind::Command, SystemClock.new_uuid());
+        let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
+        unit.outbox.push(message);
+        store.commit(unit).await.unwrap();
+        let moved = until(|| async {
+            let cursor = store.cursor(CURSOR).await.unwrap();
+            (cursor.position > Position::START).then_some(cursor)
+        })
+        .await;
+        let back = store.move_cursor(CURSOR, moved, Position::START).await;
+        assert!(back.unwrap());
+    }
+    running.abort();
+}
+
 /// Waits until there is one.
 async fn until<T, F: Future<Output = Option<T>>>(look: impl Fn() -> F) -> T {
     let wait = async {

@@ -163,11 +163,14 @@ impl Machine<'_> {
 
     /// Undoes the last group that has something to undo; `false` if there is none.
     fn undo_next(&mut self) -> bool {
-        let done = self
-            .run
-            .steps
-            .iter()
-            .filter(|s| s.status == StepStatus::Done);
+        // Whoever brought it on its way is to be undone, whatever was tried since.
+        let open = |status| {
+            matches!(
+                status,
+                StepStatus::Done | StepStatus::Stuck | StepStatus::Compensating
+            )
+        };
+        let done = self.run.steps.iter().filter(|s| open(s.status));
         let gone = done.map(|s| s.name.clone());
         if let Some(name) = gone.into_iter().find(|name| self.index(name).is_none()) {
             self.misfit(&name);

@@ -32,6 +32,7 @@ pub(crate) use self::{
     operate::Wish,
 };
 use super::{
+    ENDED,
     flow::{Flow, LocalOutcome, StepInfo},
     run::{Parent, Run, Status},
 };
@@ -118,6 +119,7 @@ fn start_as(
         history: Vec::new(),
         messages: Vec::new(),
         children: Vec::new(),
+        ended: None,
     };
     machine.note("started", None);
     machine.advance();
@@ -226,12 +228,16 @@ struct Machine<'a> {
     history: Vec<Payload>,
     messages: Vec<Message>,
     children: Vec<(SagaRow, Vec<Payload>)>,
+    /// When it had ended before this.
+    ended: Option<DateTime<Utc>>,
 }
 
 impl<'a> Machine<'a> {
     fn of(flow: &'a dyn Flow, row: SagaRow, env: &'a Env<'a>) -> Result<Self> {
         let run = Run::of(&row)?;
+        let ended = ENDED.contains(&row.status.as_str());
         Ok(Self {
+            ended: ended.then_some(row.updated_at),
             steps: flow.steps(),
             flow,
             row,
@@ -256,7 +262,8 @@ impl<'a> Machine<'a> {
         self.run.owner = Some(self.env.owner);
         self.row.due_at = self.next_due();
         self.row.version += 1;
-        self.row.updated_at = self.env.now;
+        // What comes after the end is noted, and does not keep it from being forgotten.
+        self.row.updated_at = self.ended.unwrap_or(self.env.now);
         self.row.body = self.run.body()?;
         Ok(Moved {
             row: self.row,

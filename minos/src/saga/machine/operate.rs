@@ -100,7 +100,9 @@ impl Machine<'_> {
         }
         for index in stuck {
             let name = self.steps[index].name;
-            if !self.run.executions.iter().any(|e| e.step == name) && self.is(from) {
+            // What was kept for it may have moved it meanwhile.
+            let open = self.run.status(name) == Some(status);
+            if open && !self.run.executions.iter().any(|e| e.step == name) && self.is(from) {
                 self.execute(index, undo, 0);
             }
         }
@@ -131,7 +133,7 @@ impl Machine<'_> {
             Waiting::Signal => {
                 let timeout = self.steps[index].timeout;
                 execution.due_at = timeout.map(|t| self.env.now + t);
-                self.keep(execution);
+                self.heed(index, execution);
             }
             // The saga that was started is there, and answers when it has ended.
             Waiting::Reply if nested && !execution.undo && execution.attempt > 0 => {

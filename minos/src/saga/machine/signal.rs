@@ -17,6 +17,11 @@ impl Machine<'_> {
     pub(super) fn wait(&mut self, index: usize, execution: Execution) {
         self.note_of("waits", &execution, None);
         self.tried(&execution);
+        self.heed(index, execution);
+    }
+
+    /// Waits for a signal: perhaps for one that is kept.
+    pub(super) fn heed(&mut self, index: usize, execution: Execution) {
         let command = execution.command;
         let target = execution.target.clone();
         self.keep(execution);
@@ -40,31 +45,40 @@ impl Machine<'_> {
         let waits =
             |e: &&Execution| e.waiting == Waiting::Signal && e.target.as_deref() == Some(name);
         let waiting = self.run.executions.iter().find(waits).map(|e| e.command);
-        if !self.awaits(name) {
+        // A wait that this definition does not have is one of another build: the signal is kept for that.
+        if waiting.is_none() && !self.awaits(name) {
             self.note("ignored a signal that nobody waits for", detail.as_ref());
             return false;
         }
         let Some(execution) = waiting.and_then(|command| self.take(command)) else {
-            if self.run.signals.len() >= KEPT {
-                self.note("ignored a signal: too many wait", detail.as_ref());
-                return false;
-            }
-            self.note("keeps a signal", detail.as_ref());
-            self.run.signals.push(Signal {
-                name: name.to_owned(),
-                content: content.clone(),
-                at: self.env.now,
-            });
-            return true;
+            return self.keep_signal(name, content, detail.as_ref());
         };
         self.note_of("signalled", &execution, detail.as_ref());
         let halt = self.wake(&execution.step);
         match self.place(&execution) {
             Some(index) => self.signalled(index, execution, content),
-            None => self.keep(execution),
+            None => {
+                self.keep(execution);
+                self.keep_signal(name, content, detail.as_ref());
+            }
         }
         self.doze(halt);
         self.advance();
+        true
+    }
+
+    /// Keeps a signal for the step that will wait for it; `false` if too many are kept.
+    fn keep_signal(&mut self, name: &str, content: &Payload, detail: Option<&Payload>) -> bool {
+        if self.run.signals.len() >= KEPT {
+            self.note("ignored a signal: too many wait", detail);
+            return false;
+        }
+        self.note("keeps a signal", detail);
+        self.run.signals.push(Signal {
+            name: name.to_owned(),
+            content: content.clone(),
+            at: self.env.now,
+        });
         true
     }
 

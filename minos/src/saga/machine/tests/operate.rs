@@ -122,6 +122,25 @@ fn a_step_that_is_gone_or_another_leaves_the_saga_stuck_and_one_more_does_not() 
 }
 
 #[test]
+fn a_step_that_is_gone_is_never_taken_for_undone() {
+    let flow = TestFlow::of([step("A"), step("B"), step("C")]);
+    let without = TestFlow::of([step("A"), step("C")]);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let moved = answer(&flow, moved.row, "A", Status::Done, &env);
+    let moved = answer(&flow, moved.row, "B", Status::Done, &env);
+    let mut moved = answer(&without, moved.row, "C", Status::Failed, &env);
+    for _ in 0..2 {
+        assert_eq!(moved.row.status, "stuck");
+        assert!(moved.messages.is_empty());
+        moved = machine::operate(&without, moved.row, Wish::Retry, ALICE, &env).unwrap();
+    }
+    let moved = machine::operate(&flow, moved.row, Wish::Retry, ALICE, &env).unwrap();
+    assert_eq!(names(&moved), ["UndoB"]);
+}
+
+#[test]
 fn an_answer_that_comes_after_all_moves_a_stuck_saga() {
     let flow = TestFlow::new(0, true);
     let clock = Ids(AtomicU64::new(1000));

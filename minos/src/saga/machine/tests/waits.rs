@@ -1,6 +1,7 @@
 //! Steps that wait for a signal.
 
-use super::*;
+use super::{operate::ALICE, *};
+use crate::saga::machine::Wish;
 
 /// `A`, then a person's decision, then `B`.
 pub(super) fn loan(timeout: Option<Duration>) -> TestFlow {
@@ -64,6 +65,38 @@ fn a_signal_that_comes_early_is_kept_and_one_that_nobody_waits_for_is_not() {
     assert!(!taken);
     let moved = answer(&flow, moved.row, "B", Status::Done, &env);
     assert_eq!(moved.row.status, "completed");
+}
+
+#[test]
+fn a_signal_that_another_build_takes_is_kept_for_the_one_that_waits() {
+    let (flow, without) = (loan(None), TestFlow::of([step("A"), step("B")]));
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let moved = answer(&flow, moved.row, "A", Status::Done, &env);
+    let yes = Payload::encode("yes").unwrap();
+    let signal = ("Signal", &yes);
+    let (moved, _) = machine::signal(&without, moved.row, signal, None, &env).unwrap();
+    assert_eq!(moved.row.status, "stuck");
+    assert_eq!(Run::of(&moved.row).unwrap().signals.len(), 1);
+    let moved = machine::operate(&flow, moved.row, Wish::Retry, ALICE, &env).unwrap();
+    assert_eq!(names(&moved), ["B"]);
+}
+
+#[test]
+fn what_comes_after_the_end_does_not_keep_a_saga_from_being_forgotten() {
+    let flow = loan(None);
+    let clock = Ids(AtomicU64::new(1000));
+    let mut env = env(&clock);
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let moved = answer(&flow, moved.row, "A", Status::Failed, &env);
+    assert_eq!(moved.row.status, "compensated");
+    let ended = moved.row.updated_at;
+    env.now += DAY;
+    let yes = Payload::encode("yes").unwrap();
+    let (moved, taken) = machine::signal(&flow, moved.row, ("Signal", &yes), None, &env).unwrap();
+    assert!(!taken);
+    assert_eq!(moved.row.updated_at, ended);
 }
 
 #[test]
