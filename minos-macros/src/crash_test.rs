@@ -1,22 +1,13 @@
 //! `#[minos::crash_test]`.
 
-use proc_macro2::{TokenStream, TokenTree};
+use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{
-    Attribute, Expr, Ident, ReturnType, Signature, Token, Visibility,
-    parse::{ParseStream, Parser},
-    punctuated::Punctuated,
+use syn::{Expr, Ident, ReturnType, Signature, Token, parse::Parser, punctuated::Punctuated};
+
+use crate::{
+    diag::Diagnostics,
+    syntax::{self, Function},
 };
-
-use crate::{diag::Diagnostics, syntax};
-
-/// A function whose body stays tokens.
-struct Function {
-    attrs: Vec<Attribute>,
-    vis: Visibility,
-    sig: Signature,
-    body: TokenTree,
-}
 
 const FORM: &str = "write `#[minos::crash_test(foo::service())] fn a_name() -> YourSaga { .. }`";
 
@@ -25,15 +16,7 @@ pub(crate) fn crash_test(
     item: &TokenStream,
     diag: &mut Diagnostics,
 ) -> TokenStream {
-    let parser = |input: ParseStream<'_>| {
-        Ok(Function {
-            attrs: Attribute::parse_outer(input)?,
-            vis: input.parse()?,
-            sig: input.parse()?,
-            body: input.parse()?,
-        })
-    };
-    let Ok(function) = parser.parse2(item.clone()) else {
+    let Some(function) = Function::parse(item) else {
         if let Some((token, what)) = syntax::item_kind(item) {
             diag.error(
                 token.span(),

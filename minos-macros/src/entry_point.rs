@@ -1,35 +1,20 @@
 //! `#[minos::main]`.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenStream};
 use quote::quote;
-use syn::{
-    Attribute, ReturnType, Signature, Visibility,
-    parse::{ParseStream, Parser},
+use syn::{ReturnType, Signature};
+
+use crate::{
+    data,
+    diag::Diagnostics,
+    syntax::{self, Function},
 };
-
-use crate::{data, diag::Diagnostics, syntax};
-
-/// A function whose body stays tokens.
-struct Function {
-    attrs: Vec<Attribute>,
-    vis: Visibility,
-    sig: Signature,
-    body: TokenTree,
-}
 
 const FORM: &str = "write `async fn main() -> minos::Result<()>`";
 
 pub(crate) fn main(args: &TokenStream, item: &TokenStream, diag: &mut Diagnostics) -> TokenStream {
     data::no_arguments(args, "minos::main", diag);
-    let parser = |input: ParseStream<'_>| {
-        Ok(Function {
-            attrs: Attribute::parse_outer(input)?,
-            vis: input.parse()?,
-            sig: input.parse()?,
-            body: input.parse()?,
-        })
-    };
-    let Ok(function) = parser.parse2(item.clone()) else {
+    let Some(function) = Function::parse(item) else {
         if let Some((token, what)) = syntax::item_kind(item) {
             diag.error(
                 token.span(),

@@ -1,6 +1,7 @@
 //! Reading what users write, independent of the macro they write it for.
 
 mod duration;
+mod function;
 mod impl_block;
 mod keys;
 mod names;
@@ -8,6 +9,7 @@ mod ty;
 
 pub(crate) use self::{
     duration::duration,
+    function::Function,
     impl_block::{ImplBlock, Member, Method},
     keys::{Keys, flag, reason, string, value},
     names::{EventName, event_name, rest_path, topic},
