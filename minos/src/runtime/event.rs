@@ -3,6 +3,7 @@
 use super::{
     handle::{Handler, Incoming},
     park::Tries,
+    react::readers,
     revive::waits,
 };
 use crate::{
@@ -61,9 +62,12 @@ impl Handler {
         let complete = incoming.origin.is_none();
         let (reason, why, seal) = match stands(handlers, (&stream, reached), mark, complete) {
             Stands::Seen => {
-                // Whoever saw it may have died before what waited for it.
+                // Whoever saw it may have died before what waited for it, in the block or in one of its handlers.
                 if first.as_ref().is_some_and(waits) {
                     self.drain_block(handlers, &key).await?;
+                }
+                for route in readers(handlers, &message.topic) {
+                    self.drain_handler(handlers, route, &key).await?;
                 }
                 return Ok(());
             }

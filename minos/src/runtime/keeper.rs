@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::{
@@ -19,6 +20,9 @@ use crate::{
     saga,
     store::{LetterFilter, Old, Position, Reason},
 };
+
+/// How often it is looked for what waits for nothing.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// How many rows are read or removed at once: others want to write, too.
 const BITE: u32 = 1000;
@@ -38,15 +42,19 @@ impl Keeper {
         self.health.up(&self.name);
         // Not at once: what waited while nobody ran here is to be handled before anything is forgotten.
         let pause = (self.retention / 24).clamp(Duration::from_secs(60), Duration::from_secs(3600));
+        let mut forgot = Instant::now();
         loop {
             // A letter that cannot be read is no reason to keep what is to be forgotten.
             if let Err(e) = self.sweep(&stop).await {
                 error!(service = self.handler.core.name, error = ?e, "what waits for nothing was not let go");
             }
-            if !stop.sleep(pause).await {
+            if !stop.sleep(LOOK).await {
                 return Ok(());
             }
-            self.forget().await?;
+            if forgot.elapsed() >= pause {
+                self.forget().await?;
+                forgot = Instant::now();
+            }
         }
     }
 

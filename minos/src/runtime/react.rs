@@ -317,12 +317,24 @@ pub(super) fn matching(handlers: &Handlers, message: &Message) -> Vec<usize> {
             message.payload.decode().ok();
         diff.is_some_and(|diff| diff.contains_key(field))
     };
-    let takes = |door: &Door| match door {
+    routes(handlers, |door| match door {
         Door::Event { topic, name, field } => {
             *topic == message.topic && *name == message.name && field.is_none_or(changed)
         }
         _ => false,
-    };
+    })
+}
+
+/// The handlers of any event of this topic: each method once.
+pub(super) fn readers(handlers: &Handlers, topic: &str) -> Vec<usize> {
+    routes(
+        handlers,
+        |door| matches!(door, Door::Event { topic: of, .. } if *of == topic),
+    )
+}
+
+/// The routes behind these doors, in their order: each method once.
+fn routes(handlers: &Handlers, takes: impl Fn(&Door) -> bool) -> Vec<usize> {
     let mut methods = Vec::new();
     let mut routes = Vec::new();
     for (place, route) in handlers.routes.iter().enumerate() {

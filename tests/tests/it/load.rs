@@ -241,7 +241,8 @@ pub(crate) struct Effects {
     projections: Count,
     messages: Count,
     sagas: Count,
-    dead_letters: usize,
+    /// What was parked, the first of it.
+    dead_letters: Vec<String>,
     /// Whether all the money is there.
     balanced: bool,
     /// Events of one aggregate out of order.
@@ -311,8 +312,19 @@ impl Effects {
             let found = entries.get(&transfer).copied().unwrap_or(0);
             effects.sagas.add(booked, found);
         }
-        effects.dead_letters = accounts.dead_letters(&LetterFilter::all(100)).await?.len()
-            + audit.dead_letters(&LetterFilter::all(100)).await?.len();
+        for store in [accounts, audit] {
+            for (_, letter) in store.dead_letters(&LetterFilter::all(10)).await? {
+                effects.dead_letters.push(format!(
+                    "{} for {} of {} at {}: {:?}, {}",
+                    letter.message.name,
+                    letter.consumer,
+                    letter.key,
+                    letter.at,
+                    letter.reason,
+                    letter.error
+                ));
+            }
+        }
         Ok(effects)
     }
 
@@ -321,7 +333,7 @@ impl Effects {
         let counts = [self.events, self.projections, self.messages, self.sagas];
         counts.into_iter().all(Count::is_whole)
             && self.balanced
-            && self.dead_letters == 0
+            && self.dead_letters.is_empty()
             && self.disorder == 0
     }
 }

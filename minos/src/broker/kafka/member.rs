@@ -256,21 +256,24 @@ impl Member {
                 self.commit_at = Instant::now() + AGAIN;
             }
             self.regulate();
-            let mut fetched = Vec::new();
             // An event that is no message ends a poll as if nothing were there: only the second time it is empty.
-            let mut empty = 0;
-            while fetched.len() < GULP && empty < 2 {
+            let (mut fetched, mut empty) = (0, 0);
+            while fetched < GULP && empty < 2 {
                 match self.client.poll(Duration::ZERO) {
-                    Some(Ok(message)) => fetched.push(self.read(&message)),
+                    Some(Ok(message)) => {
+                        let (delivery, size) = self.read(&message);
+                        self.shared.put(delivery, size);
+                        fetched += 1;
+                    }
                     Some(Err(e)) => self.trouble(&e),
                     None => empty += 1,
                 }
             }
-            if fetched.is_empty() {
+            if fetched == 0 {
                 thread::park_timeout(if self.paused { REST / 10 } else { REST });
             } else {
                 self.away = None;
-                self.shared.put(fetched);
+                self.shared.tell();
             }
         }
     }

@@ -194,18 +194,20 @@ impl Shared {
         }
     }
 
-    /// Takes in what was fetched.
-    pub(super) fn put(&self, fetched: Vec<(Delivery, usize)>) {
+    /// Takes in what was fetched: before the next poll, in which its partition may move. Kept longer it would be
+    /// handed out when the partition is back, before what comes before it, whose offset would be passed over.
+    pub(super) fn put(&self, delivery: Delivery, size: usize) {
         let mut guard = self.lock();
         let state = &mut *guard;
         if state.left || state.failure.is_some() {
             return;
         }
-        for (delivery, size) in fetched {
-            state.bytes += size;
-            state.waiting.push_back((delivery, size));
-        }
-        drop(guard);
+        state.bytes += size;
+        state.waiting.push_back((delivery, size));
+    }
+
+    /// Says that something was taken in.
+    pub(super) fn tell(&self) {
         self.changed.send_replace(());
     }
 
@@ -308,5 +310,49 @@ impl State {
         if let Some(thread) = &self.thread {
             thread.unpark();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::Undecodable;
+
+    fn delivery(offset: i64) -> Delivery {
+        Delivery {
+            origin: Origin {
+                topic: "t".to_owned(),
+                partition: 0,
+                offset,
+            },
+            message: Err(Undecodable {
+                text: String::new(),
+                reason: String::new(),
+                bytes: Vec::new(),
+            }),
+        }
+    }
+
+    #[test]
+    fn what_was_fetched_before_a_partition_left_is_not_handed_out_when_it_is_back() {
+        let shared = Shared::default();
+        let place = || ("t".to_owned(), 0);
+        shared.assigned(std::iter::once((place(), Some(5))));
+        for offset in [5, 6] {
+            shared.put(delivery(offset), 1);
+        }
+        shared.leaving(&[place()]);
+        shared.revoked(&[place()]);
+        shared.assigned(std::iter::once((place(), Some(5))));
+        shared.put(delivery(5), 1);
+        let taken = shared.take(10).unwrap();
+        let offsets: Vec<_> = taken.iter().map(|d| d.origin.offset).collect();
+        assert_eq!(offsets, [5]);
+        let done = |offset| delivery(offset).origin;
+        assert!(
+            shared.wish(&[done(6)]).unwrap().is_empty(),
+            "what was not handed out is not committed"
+        );
+        assert_eq!(shared.wish(&[done(5)]).unwrap().len(), 1);
     }
 }

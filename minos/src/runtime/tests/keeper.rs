@@ -94,6 +94,45 @@ async fn what_queues_behind_nothing_goes_on() {
     assert_eq!(bench.parked().await, Vec::<String>::new());
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_keeper_looks_within_seconds_for_what_queues_behind_nothing() {
+    let recorder = Recorder::default();
+    recorder.poison.lock().unwrap().extend(v(&[2]));
+    let bench = bench(&[UPDATED], Role::Command, recorder);
+    let keeper = tokio::spawn(bench.keeper(DAY).run(Stop::default()));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for n in 2..=4 {
+        bench.event(&event(1, n)).await;
+    }
+    let first = bench.letters("Block.first").await[0].id;
+    let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
+    unit.revived.push(first);
+    bench.store.commit(unit).await.unwrap();
+    // The clock of the test jumps from one pause to the next.
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(bench.calls(), v(&[3, 4]));
+    keeper.abort();
+}
+
+#[tokio::test]
+async fn what_queues_behind_nothing_goes_on_when_an_event_comes_again() {
+    let recorder = Recorder::default();
+    recorder.poison.lock().unwrap().extend(v(&[2]));
+    let bench = bench(&[CREATED, UPDATED], Role::Query, recorder);
+    let last = event(1, 4);
+    for message in [&event(1, 1), &event(1, 2), &event(1, 3), &last] {
+        bench.event(message).await;
+    }
+    // Somebody handled the first of what was parked, and died before the others.
+    let first = bench.letters("Block.second").await[0].id;
+    let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
+    unit.revived.push(first);
+    bench.store.commit(unit).await.unwrap();
+    bench.event(&last).await;
+    assert_eq!(bench.calls(), v(&[1, 3, 4]));
+    assert_eq!(bench.parked().await, Vec::<String>::new());
+}
+
 #[tokio::test]
 async fn a_gap_that_was_filled_goes_on_although_whoever_filled_it_died() {
     for swept in [true, false] {
