@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use syn::Type;
 
 use super::{
-    Model, Shape,
+    Model, Shape, Step,
     layout::{Unit, units},
 };
 use crate::syntax::{type_name, unraw};
@@ -17,7 +17,9 @@ pub(super) fn diagram(model: &Model) -> String {
         text: "flowchart TD\n".to_owned(),
         open: Vec::new(),
     };
-    chart.line(&format!("start([\"{}\"])", model.name));
+    let within = model.deadline.map(|d| format!("<br/>within {}", span(d)));
+    let within = within.unwrap_or_default();
+    chart.line(&format!("start([\"{}{within}\"])", model.name));
     chart.open.push(("start".to_owned(), None));
     for unit in units(model) {
         chart.unit(&unit);
@@ -126,7 +128,7 @@ impl Chart<'_> {
         let Some(step) = self.model.steps.get(index) else {
             return;
         };
-        let mut text = format!("{}<br/>{}", step.name(), does(&step.shape));
+        let mut text = format!("{}<br/>{}{}", step.name(), does(&step.shape), time(step));
         let (open, close) = match &step.shape {
             _ if step.is_pivot() => {
                 text.push_str("<br/>pivot");
@@ -157,10 +159,44 @@ fn id(kind: &str, index: usize) -> String {
     format!("{kind}{index}")
 }
 
+/// What time means for a step: how long it waits, and how often it is tried again.
+fn time(step: &Step) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    if let Some((timeout, _)) = step.keys.timeout {
+        let _ = write!(text, "<br/>within {}", span(timeout));
+    }
+    if let Some((times, _)) = step.keys.retry {
+        let _ = write!(text, "<br/>again up to {times} times");
+        if let Some((backoff, _)) = step.keys.backoff {
+            let _ = write!(text, " after {}", span(backoff));
+        }
+    }
+    if let Some(callback) = &step.on_timeout {
+        let _ = write!(text, "<br/>else {}", unraw(&callback.ident));
+    }
+    text
+}
+
+/// Milliseconds in the largest unit that fits.
+fn span(millis: u64) -> String {
+    let units = [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1000),
+    ];
+    let fits = |(_, size): &(&str, u64)| millis >= *size && millis.is_multiple_of(*size);
+    match units.into_iter().find(fits) {
+        Some((unit, size)) => format!("{}{unit}", millis / size),
+        None => format!("{millis}ms"),
+    }
+}
+
 fn does(shape: &Shape) -> String {
     let name = |ty: &Type| type_name(ty).replace('"', "'");
     match shape {
-        Shape::Remote(sent) => format!("sends {}", name(sent)),
+        Shape::Remote(sent) => format!("calls {}", name(sent)),
         Shape::Local(_) => "local".to_owned(),
         Shape::Wait(wait) => format!("waits for {}", name(&wait.signal)),
     }

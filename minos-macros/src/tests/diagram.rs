@@ -25,7 +25,7 @@ fn a_line_with_a_pivot() {
             #[step(compensate = release)]
             fn reserve(&self) -> api::Reserve {}
             fn release(&self) -> Release {}
-            #[step(pivot)]
+            #[step(pivot, timeout = "90s", retry = 5, backoff = "1500ms")]
             fn pay(&self) -> Pay {}
             #[step]
             async fn note(&mut self, cx: &Context) {}
@@ -33,10 +33,10 @@ fn a_line_with_a_pivot() {
         r#"flowchart TD
             start(["Order"])
             start --> step0
-            step0 -.->|undone by| undo0(["release<br/>sends Release"])
-            step0["reserve<br/>sends Reserve"]
+            step0 -.->|undone by| undo0(["release<br/>calls Release"])
+            step0["reserve<br/>calls Reserve"]
             step0 --> step1
-            step1{{"pay<br/>sends Pay<br/>pivot"}}
+            step1{{"pay<br/>calls Pay<br/>within 90s<br/>again up to 5 times after 1500ms<br/>pivot"}}
             step1 --> step2
             step2["note<br/>local"]
             step2 --> done
@@ -60,8 +60,8 @@ fn steps_that_run_at_once() {
         r#"flowchart TD
             start(["Order"])
             subgraph group0 ["at once: booking"]
-            step0["hotel<br/>sends Book"]
-            step1["flight<br/>sends Book"]
+            step0["hotel<br/>calls Book"]
+            step1["flight<br/>calls Book"]
             end
             start --> step0
             step0 -.->|undone by| undo0(["cancel<br/>local"])
@@ -72,7 +72,7 @@ fn steps_that_run_at_once() {
             step0 --> step2
             step1 --> step2
             when1 -->|no| step2
-            step2["send<br/>sends Send"]
+            step2["send<br/>calls Send"]
             step2 --> done
             done(["completed"])"#,
     );
@@ -98,11 +98,11 @@ fn a_choice_between_branches() {
             start --> choice0
             choice0{"way"}
             choice0 -->|is_far| step0
-            step0["fly<br/>sends Fly"]
+            step0["fly<br/>calls Fly"]
             step0 --> step1
-            step1["land<br/>sends Land"]
+            step1["land<br/>calls Land"]
             choice0 -->|otherwise| step2
-            step2["walk<br/>sends Walk"]
+            step2["walk<br/>calls Walk"]
             step1 --> done
             step2 --> done
             done(["completed"])"#,
@@ -119,11 +119,11 @@ fn a_choice_between_branches() {
             start --> choice0
             choice0{"way"}
             choice0 -->|is_far| step0
-            step0["fly<br/>sends Fly"]
+            step0["fly<br/>calls Fly"]
             step0 --> step1
-            step1["land<br/>sends Land"]
+            step1["land<br/>calls Land"]
             choice0 -->|is_near| step2
-            step2["walk<br/>sends Walk"]
+            step2["walk<br/>calls Walk"]
             step1 --> done
             step2 --> done
             choice0 -->|otherwise| done
@@ -145,11 +145,11 @@ fn a_wait_and_a_saga_in_a_saga() {
         r#"flowchart TD
             start(["Order"])
             start --> step0
-            step0[/"approved<br/>waits for Approve"/]
+            step0[/"approved<br/>waits for Approve<br/>within 3d<br/>else lapsed"/]
             step0 --> when1
             when1{"is_paid"}
             when1 -->|yes| step1
-            step1["invoice<br/>sends Invoice"]
+            step1["invoice<br/>calls Invoice"]
             step1 --> done
             when1 -->|no| done
             done(["completed"])"#,
