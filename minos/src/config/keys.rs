@@ -166,14 +166,20 @@ pub(super) const KEYS: &[Key] = &[
         path: "runtime.inbox_retention",
         per_service: true,
         set: |s, v| {
-            let retention = value::duration(v)?;
-            if retention.as_secs() < 24 * 3600 {
-                return Err("write a day or more, such as \"336h\"".to_owned());
+            let retention = match v {
+                Value::Text(text) if text.trim() == "auto" => None,
+                _ => Some(value::duration(v)?),
+            };
+            if retention.is_some_and(|r| r.as_secs() < 24 * 3600) {
+                return Err("write a day or more, such as \"336h\", or \"auto\"".to_owned());
             }
             s.runtime.inbox_retention = retention;
             Ok(())
         },
-        show: |s| value::show_duration(s.runtime.inbox_retention),
+        show: |s| match s.runtime.inbox_retention {
+            None => "\"auto\"".to_owned(),
+            Some(retention) => value::show_duration(retention),
+        },
     },
     Key {
         path: "log.level",

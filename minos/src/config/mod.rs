@@ -29,6 +29,7 @@ mod tests;
 
 use std::{collections::BTreeMap, fs, io, path::PathBuf};
 
+pub(crate) use self::settings::INBOX_RETENTION;
 pub use self::settings::{
     Bind, Broker, BrokerUrl, Database, DatabaseUrl, Http, Log, LogFormat, PostgresUrl, Properties,
     Runtime, Secret, Settings,

@@ -4,6 +4,9 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use super::value::without_password;
 
+/// How long it is remembered what was handled, unless something else is chosen or needed.
+pub(crate) const INBOX_RETENTION: Duration = Duration::from_secs(14 * 24 * 3600);
+
 /// Every setting of a process, or of one service in it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
@@ -177,8 +180,9 @@ pub struct Runtime {
     pub retries: u32,
     /// How often a handler runs for one message because what it read had moved.
     pub reruns: u32,
-    /// How long it is remembered which messages were handled.
-    pub inbox_retention: Duration,
+    /// How long it is remembered which messages were handled. If not set: 14 days, or twice the longest deadline of
+    /// the service's sagas, if that is longer.
+    pub inbox_retention: Option<Duration>,
 }
 
 /// What is logged.
@@ -246,7 +250,7 @@ impl Default for Runtime {
             concurrency: 16,
             retries: 8,
             reruns: 16,
-            inbox_retention: Duration::from_secs(14 * 24 * 3600),
+            inbox_retention: None,
         }
     }
 }

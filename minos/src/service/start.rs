@@ -9,7 +9,7 @@ use super::{Builder, Running, http, kafka, local, postgres, sqlite};
 use crate::{
     broker::Broker,
     clock::Clock,
-    config::{BrokerUrl, Config, DatabaseUrl, ServiceConfig},
+    config::{BrokerUrl, Config, DatabaseUrl, INBOX_RETENTION, ServiceConfig},
     context::{Core, Limits, Slots},
     enroute::{self, Handlers, Service},
     error::{Failure, Kind, Result},
@@ -111,7 +111,7 @@ async fn one(
         .sagas()
         .iter()
         .filter_map(|s| Some((s.name, (s.flow)().deadline()?)));
-    remembers_long_enough(name, config.runtime.inbox_retention, deadlines)?;
+    let retention = retention(name, config.runtime.inbox_retention, deadlines)?;
     let core = Arc::new(Core {
         name: name.to_owned(),
         store: store.clone(),
@@ -208,7 +208,7 @@ async fn one(
         handler: handler.clone(),
         health: health.clone(),
         name: "keeper".to_owned(),
-        retention: config.runtime.inbox_retention,
+        retention,
     };
     workers.spawn("keeper", move |stop| task.clone().run(stop));
     let letters = DeadLetters::new(handler.clone(), broker.clone());
@@ -232,17 +232,21 @@ async fn one(
     })
 }
 
-/// A reply that comes at the end of a saga must still be known: what is handled is remembered for twice as long as any
-/// saga may take, which leaves time to undo it.
-fn remembers_long_enough<'s>(
+/// For how long it is remembered what was handled. A reply that comes at the end of a saga must still be known: for
+/// twice as long as any saga may take, which leaves time to undo it.
+fn retention<'s>(
     service: &str,
-    retention: Duration,
+    chosen: Option<Duration>,
     sagas: impl IntoIterator<Item = (&'s str, Duration)>,
-) -> Result<()> {
+) -> Result<Duration> {
     let hours = |d: Duration| format!("\"{}h\"", d.as_secs().div_ceil(3600));
+    let mut enough = INBOX_RETENTION;
     for (saga, deadline) in sagas {
         let least = deadline.saturating_mul(2);
-        if retention < least {
+        enough = enough.max(least);
+        if let Some(retention) = chosen
+            && retention < least
+        {
             let text = format!(
                 "`runtime.inbox_retention` of `{service}` is too short: its saga `{saga}` may take {}, and what was \
                  handled must be known for twice that; write {} or more instead of {}",
@@ -253,7 +257,7 @@ fn remembers_long_enough<'s>(
             return Err(Failure::new(Kind::Config, text).into());
         }
     }
-    Ok(())
+    Ok(chosen.unwrap_or(enough))
 }
 
 /// Whether an impl block reads events of the service's own aggregates.
@@ -269,13 +273,16 @@ mod tests {
     #[test]
     fn what_is_handled_is_known_for_longer_than_any_saga_may_take() {
         let hours = |n| Duration::from_secs(n * 3600);
-        let check = |retention, deadlines: &[u64]| {
+        let check = |retention: Option<u64>, deadlines: &[u64]| {
             let sagas = deadlines.iter().map(|n| ("AddFooBar", hours(*n)));
-            remembers_long_enough("foo", hours(retention), sagas)
+            super::retention("foo", retention.map(hours), sagas)
         };
-        assert!(check(24, &[]).is_ok());
-        assert!(check(24, &[1, 12]).is_ok());
-        let error = check(24, &[1, 13]).unwrap_err();
+        assert_eq!(check(Some(24), &[]).unwrap(), hours(24));
+        assert_eq!(check(Some(24), &[1, 12]).unwrap(), hours(24));
+        // Who chose nothing gets what the sagas need.
+        assert_eq!(check(None, &[1, 12]).unwrap(), hours(14 * 24));
+        assert_eq!(check(None, &[30 * 24, 1]).unwrap(), hours(60 * 24));
+        let error = check(Some(24), &[1, 13]).unwrap_err();
         assert_eq!(error.kind(), Some(Kind::Config));
         let text = error.to_string();
         for part in ["runtime.inbox_retention", "`foo`", "AddFooBar", "\"26h\""] {
