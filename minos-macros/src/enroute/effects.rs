@@ -9,10 +9,12 @@ use crate::{
     syntax::{Method, unraw},
 };
 
-const EFFECTS: [(&str, &str); 4] = [
+const EFFECTS: [(&str, &str); 6] = [
     ("send", "send a command"),
     ("publish", "publish an event"),
     ("start", "start a saga"),
+    ("start_once", "start a saga"),
+    ("signal", "signal a saga"),
     ("schedule", "schedule a command"),
 ];
 
@@ -141,10 +143,12 @@ mod tests {
         assert_eq!(
             found(quote!({
                 cx.start::<S>(s);
+                cx.start_once("key", s).await;
+                cx.signal(id, a);
                 cx.publish(e);
                 cx.schedule(t, c)
             })),
-            3
+            5
         );
     }
 

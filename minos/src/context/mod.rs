@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Kind, Result},
     message::{self, Contract, ContractKind, Headers, Message},
     payload::Payload,
-    saga::{self, Saga, SagaId},
+    saga::{self, Saga, SagaId, Signal},
     store::{Claim, Find, Head, SqlTransaction, StreamId, Timer, UnitOfWork},
 };
 
@@ -222,7 +222,7 @@ impl Context {
     ///
     /// # Errors
     /// [`Kind::Forbidden`] in a query service, [`Kind::Wiring`] in a service that has no sagas.
-    pub fn signal<C: Contract>(&self, saga: SagaId, content: C) -> Result<()> {
+    pub fn signal<C: Signal>(&self, saga: SagaId, content: C) -> Result<()> {
         self.signal_as(saga, C::NAME, Payload::encode(&content)?)
     }
 

@@ -21,6 +21,7 @@ use uuid::Uuid;
 pub use self::flow::{Action, Callback, Lapse, Outgoing, Step, StepEnd, Target, When};
 pub(crate) use self::flow::{Flow, LocalOutcome};
 pub use self::{
+    proof::Signal,
     timeline::{Passage, Timeline, Wait},
     undone::Undone,
 };

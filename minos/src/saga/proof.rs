@@ -221,9 +221,9 @@ pub const fn signal<T: Signal>() -> Awaited<T> {
     }
 }
 
-/// What a step may wait for. `#[contract]` writes it, unless it is a query.
+/// What a saga may be told, and a step may wait for. `#[contract]` writes it, unless it is a query.
 #[diagnostic::on_unimplemented(
-    message = "a saga cannot wait for `{Self}`",
+    message = "`{Self}` cannot be a signal of a saga",
     label = "neither a command nor an event",
     note = "a signal is a `#[contract]` or a `#[contract(event)]`; a query and a saga tell nobody anything"
 )]

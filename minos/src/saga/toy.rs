@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Action, Saga, Step, StepTarget, Target, TargetKind, Verdict,
+    Action, Saga, Signal, Step, StepTarget, Target, TargetKind, Verdict,
     flow::{self, Flow, local, send},
 };
 use crate::{
@@ -63,6 +63,8 @@ impl Contract for Decided {
     type Reply = ();
     type Error = Never;
 }
+
+impl Signal for Decided {}
 
 macro_rules! sagas {
     ($($saga:ident: $steps:expr;)*) => { $(

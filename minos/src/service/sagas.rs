@@ -9,11 +9,10 @@ use super::{Running, start::Up};
 use crate::{
     enroute::Door,
     error::{Error, Failure, Kind, Result},
-    message::Contract,
     payload::Payload,
     runtime::Sagas,
     saga::{
-        Saga, SagaId, Timeline, Undone, Wait,
+        Saga, SagaId, Signal, Timeline, Undone, Wait,
         run::{Run, Status},
     },
     store::SagaRow,
@@ -36,7 +35,7 @@ impl Running {
     ///
     /// # Errors
     /// [`Kind::NotFound`] if there is no such service, [`Kind::Wiring`] if it has no sagas; or if the store fails.
-    pub async fn signal<C: Contract>(&self, service: &str, saga: SagaId, content: C) -> Result<()> {
+    pub async fn signal<C: Signal>(&self, service: &str, saga: SagaId, content: C) -> Result<()> {
         self.unit(service, |cx| {
             let content = content.clone();
             Box::pin(async move { cx.signal(saga, content) })

@@ -17,10 +17,10 @@ use crate::{
     context::{Context, Core, Limits, Slots},
     enroute::{BoxFuture, Resources},
     error::{self, Error, ErrorModel, Result},
-    message::{Contract, Headers, Kind, Message, Status, replies_topic},
+    message::{Headers, Kind, Message, Status, replies_topic},
     payload::Payload,
     runtime,
-    saga::{Saga, SagaEntry, StepTarget, run::Run},
+    saga::{Saga, SagaEntry, Signal, StepTarget, run::Run},
     service::in_unit,
     store::{Position, SagaRow, memory},
 };
@@ -289,7 +289,7 @@ impl<S: Saga> SagaTest<S> {
     /// A signal comes.
     #[track_caller]
     #[must_use]
-    pub fn signal<C: Contract>(mut self, content: C) -> Self {
+    pub fn signal<C: Signal>(mut self, content: C) -> Self {
         self.begin();
         let content = encode(&content);
         self.tell(Kind::Signal, C::NAME, self.id, content, |_| {});
