@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::TargetKind;
 use crate::{
     error::{Error, Failure, Kind, Result},
+    message::Outcome,
     payload::Payload,
     store::SagaRow,
 };
@@ -172,6 +173,9 @@ pub(crate) struct Execution {
     /// When it was looked at last, that message had not left yet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) held: bool,
+    /// What it was answered, while the saga is stuck because it could not take that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) answer: Option<Outcome>,
 }
 
 /// A signal that came before its step.

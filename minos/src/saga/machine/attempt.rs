@@ -35,10 +35,7 @@ impl Machine<'_> {
     /// A new execution of a step, or of its compensation, under a new command id; `before` were before it.
     pub(super) fn execute(&mut self, index: usize, undo: bool, before: u32) {
         let step = self.steps[index];
-        let what = match undo {
-            true => step.compensation.unwrap_or(What::Local),
-            false => step.what,
-        };
+        let what = self.what(index, undo);
         let mut execution = Execution {
             command: self.env.clock.new_uuid(),
             step: step.name.to_owned(),
@@ -54,6 +51,7 @@ impl Machine<'_> {
             paused: false,
             sent_at: None,
             held: false,
+            answer: None,
         };
         let later = self.env.now + self.pause(index, undo, before);
         match what {

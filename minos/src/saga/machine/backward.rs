@@ -19,9 +19,16 @@ impl Machine<'_> {
         let why = self.run.error.clone();
         let why = why.unwrap_or_else(|| plain("voided", &name, "it was called off"));
         for command in commands {
-            let Some(execution) = self.take(command) else {
+            let Some(mut execution) = self.take(command) else {
                 continue;
             };
+            if let Some(answer) = execution.answer.take() {
+                // What became of it is known already.
+                execution.waiting = Waiting::Void;
+                execution.why.get_or_insert_with(|| why.clone());
+                self.heard(execution, &answer);
+                continue;
+            }
             if execution.waiting == Waiting::Void {
                 self.keep(execution);
                 continue;

@@ -130,6 +130,20 @@ impl Machine<'_> {
         self.steps.iter().position(|s| s.name == step)
     }
 
+    /// What a step does, or what undoes it.
+    pub(super) fn what(&self, index: usize, undo: bool) -> What {
+        let step = &self.steps[index];
+        match undo {
+            true => step.compensation.unwrap_or(What::Local),
+            false => step.what,
+        }
+    }
+
+    /// Whether a step, or what undoes it, is another saga.
+    pub(super) fn nested(&self, index: usize, undo: bool) -> bool {
+        matches!(self.what(index, undo), What::Remote(to) if to.kind == TargetKind::Saga)
+    }
+
     pub(super) fn past_pivot(&self, index: usize) -> bool {
         past_pivot(&self.steps, &self.run, index)
     }

@@ -9,8 +9,7 @@ use super::{
 use crate::{
     message::{self, Outcome},
     saga::{
-        TargetKind, Verdict,
-        flow::What,
+        Verdict,
         run::{Execution, StepStatus, Trouble, Waiting},
     },
 };
@@ -52,16 +51,15 @@ impl Machine<'_> {
     fn succeeded(&mut self, index: usize, execution: Execution, outcome: &Outcome, resolved: bool) {
         let step = self.steps[index];
         let forward = step.pivot || self.past_pivot(index);
-        let verdict = match self.flow.read(index, outcome, &self.run.state) {
-            Ok((verdict, state)) => {
-                self.run.state = state;
-                verdict
-            }
+        let (verdict, state) = match self.flow.read(index, outcome, &self.run.state) {
+            Ok(read) => read,
             Err(e) => {
                 let text = format!("the reply cannot be read: {e}");
                 return self.unwanted(index, execution, plain("failed", step.name, &text));
             }
         };
+        // If it is stuck with this answer, it is read again, from the state of now.
+        let before = std::mem::replace(&mut self.run.state, state);
         match verdict {
             // A pivot that ran cannot be undone: forward.
             _ if resolved && forward => self.mark(index, StepStatus::Done, None),
@@ -79,6 +77,9 @@ impl Machine<'_> {
             Verdict::Retry | Verdict::Compensate => {
                 let text = "`on_success` decided to compensate";
                 self.unwanted(index, execution, plain("refused", step.name, text));
+                if self.run.status(step.name) == Some(StepStatus::Stuck) {
+                    self.run.state = before;
+                }
             }
         }
     }
@@ -206,7 +207,7 @@ impl Machine<'_> {
             _ if execution.undo => self.undo_again(index, execution),
             _ => {
                 self.note_of("timed out", &execution, None);
-                let nested = matches!(step.what, What::Remote(to) if to.kind == TargetKind::Saga);
+                let nested = self.nested(index, false);
                 let insists = self.past_pivot(index) && !step.on_timeout;
                 if !nested && (execution.attempt <= step.retry || insists) {
                     return self.send_again(index, execution);

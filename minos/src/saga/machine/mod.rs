@@ -34,7 +34,7 @@ pub(crate) use self::{
 use super::{
     ENDED,
     flow::{Flow, LocalOutcome, StepInfo},
-    run::{Parent, Run, Status},
+    run::{Execution, Parent, Run, Status},
 };
 use crate::{
     clock::Clock,
@@ -296,6 +296,14 @@ impl<'a> Machine<'a> {
         };
         self.note_of("answered", &execution, detail.as_ref());
         let halt = self.wake(&execution.step);
+        self.heard(execution, outcome);
+        self.doze(halt);
+        self.advance();
+    }
+
+    /// What an answer means for an execution. If it cannot be taken, it is kept with it: nobody gives it twice.
+    fn heard(&mut self, mut execution: Execution, outcome: &Outcome) {
+        execution.answer = Some(outcome.clone());
         let Some(index) = self.place(&execution) else {
             return self.keep(execution);
         };
@@ -307,8 +315,6 @@ impl<'a> Machine<'a> {
             }
             (false, _) => self.answered(index, execution, outcome),
         }
-        self.doze(halt);
-        self.advance();
     }
 
     fn due(&mut self, unsent: Option<DateTime<Utc>>) {

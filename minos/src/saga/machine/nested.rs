@@ -46,12 +46,7 @@ impl Machine<'_> {
             self.keep(execution);
             return self.stuck(why);
         }
-        self.tried(&execution);
-        let timeout = self.steps[index].timeout.filter(|_| !execution.undo);
-        execution.due_at = timeout.map(|t| self.env.now + t);
-        self.note_of("started", &execution, None);
         let (name, id) = (outgoing.name, execution.command);
-        self.keep(execution);
         let env = Env {
             now: self.env.now,
             clock: self.env.clock,
@@ -64,11 +59,18 @@ impl Machine<'_> {
         };
         match start_as(&**flow, id, outgoing.payload, Some(parent), &env) {
             Ok(moved) => {
+                self.tried(&execution);
+                let timeout = self.steps[index].timeout.filter(|_| !execution.undo);
+                execution.due_at = timeout.map(|t| self.env.now + t);
+                self.note_of("started", &execution, None);
+                self.keep(execution);
                 self.messages.extend(moved.messages);
                 self.children.push((moved.row, moved.history));
                 self.children.extend(moved.children);
             }
             Err(e) => {
+                execution.attempt = 0;
+                self.keep(execution);
                 let text = format!("the saga cannot be started: {e}");
                 self.stuck(plain("failed", self.steps[index].name, &text));
             }

@@ -3,11 +3,7 @@
 use super::{By, Machine, record::plain};
 use crate::{
     error::{Error, Kind, Result},
-    saga::{
-        TargetKind,
-        flow::What,
-        run::{Execution, Status, StepStatus, Waiting},
-    },
+    saga::run::{Execution, Status, StepStatus, Waiting},
 };
 
 /// What an operator wants of a saga.
@@ -109,17 +105,19 @@ impl Machine<'_> {
         Ok(())
     }
 
-    /// Fresh attempts for an execution: under its old command id, as nobody knows whether it ran.
+    /// Fresh attempts for an execution: under its old command id, as nobody knows whether it ran. One that was answered
+    /// takes its answer: who gave it may not be there any more.
     fn refresh(&mut self, mut execution: Execution) {
         let Some(index) = self.place(&execution) else {
             return self.keep(execution);
         };
         execution.before = 0;
         execution.paused = false;
-        let nested = matches!(
-            self.steps[index].what,
-            What::Remote(to) if to.kind == TargetKind::Saga
-        );
+        if let Some(answer) = execution.answer.take() {
+            self.note_of("takes its answer", &execution, None);
+            return self.heard(execution, &answer);
+        }
+        let nested = self.nested(index, false);
         match execution.waiting {
             Waiting::Void => {
                 execution.attempt = 1;
@@ -137,7 +135,7 @@ impl Machine<'_> {
             }
             // The saga that was started is there, and answers when it has ended.
             Waiting::Reply if nested && !execution.undo && execution.attempt > 0 => {
-                self.keep(execution);
+                self.keep(execution)
             }
             Waiting::Reply => {
                 execution.attempt = 1;

@@ -22,6 +22,7 @@ use super::{Env, Moved};
 mod groups;
 mod nested;
 mod operate;
+mod stuck;
 mod time;
 mod waits;
 use crate::{
@@ -67,6 +68,8 @@ struct TestFlow {
     broken: &'static str,
     /// What `on_success` says.
     verdict: Verdict,
+    /// The step whose answer cannot be read.
+    unread: &'static str,
     /// What `on_timeout` says.
     lapse: Verdict,
     /// The conditions that hold.
@@ -114,6 +117,7 @@ impl TestFlow {
             late: false,
             broken: "",
             verdict: Verdict::Continue,
+            unread: "",
             lapse: Verdict::Compensate,
             holds: Vec::new(),
         }
@@ -163,7 +167,10 @@ impl Flow for TestFlow {
         })
     }
 
-    fn read(&self, _: usize, outcome: &Outcome, state: &Payload) -> Result<(Verdict, Payload)> {
+    fn read(&self, at: usize, outcome: &Outcome, state: &Payload) -> Result<(Verdict, Payload)> {
+        if self.unread == self.steps[at].name {
+            return Err(Error::new(error::Kind::Invalid, "it cannot be read"));
+        }
         let done = outcome.status == Status::Done;
         let verdict = if done {
             self.verdict

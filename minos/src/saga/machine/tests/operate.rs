@@ -105,8 +105,6 @@ fn a_step_that_is_gone_or_another_leaves_the_saga_stuck_and_one_more_does_not() 
         );
         // Once the step is back, the saga goes on.
         let moved = machine::operate(&flow, moved.row, Wish::Retry, ALICE, &env).unwrap();
-        assert_eq!(names(&moved), ["A"]);
-        let moved = answer(&flow, moved.row, "A", Status::Done, &env);
         assert_eq!(names(&moved), ["B"]);
     }
     let longer = TestFlow::of([step("A"), step("B"), step("C")]);

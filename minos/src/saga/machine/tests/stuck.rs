@@ -1,0 +1,124 @@
+//! Sagas that are stuck, and what they need to go on.
+
+use super::{operate::ALICE, *};
+use crate::saga::machine::Wish;
+
+fn retry(flow: &TestFlow, row: SagaRow, env: &Env<'_>) -> Moved {
+    machine::operate(flow, row, Wish::Retry, ALICE, env).unwrap()
+}
+
+fn nested(name: &'static str) -> What {
+    let kind = TargetKind::Saga;
+    What::Remote(Target { kind, name })
+}
+
+/// `Inner`, for flows that start it.
+fn inner() -> BTreeMap<&'static str, Arc<dyn Flow>> {
+    let inner: Arc<dyn Flow> = Arc::new(TestFlow {
+        name: "Inner",
+        ..TestFlow::of([step("A")])
+    });
+    BTreeMap::from([("Inner", inner)])
+}
+
+/// A pivot, which is a command or a saga, and `B` after it.
+fn pivot_and_b(what: What) -> TestFlow {
+    let mut pivot = step("P");
+    (pivot.what, pivot.pivot, pivot.compensation) = (what, true, None);
+    let mut after = step("B");
+    after.compensation = None;
+    TestFlow::of([pivot, after])
+}
+
+#[test]
+fn an_answer_that_could_not_be_taken_is_taken_by_a_retry() {
+    let (clock, inner) = (Ids(AtomicU64::new(1000)), inner());
+    let env = Env {
+        sagas: &inner,
+        ..env(&clock)
+    };
+    for what in [nested("Inner"), target("P")] {
+        let flow = pivot_and_b(what);
+        let mut unread = flow.clone();
+        unread.unread = "P";
+        // It decides what cannot be done after a pivot.
+        let mut undecided = flow.clone();
+        undecided.verdict = Verdict::Compensate;
+        let gone = TestFlow::of([step("B")]);
+        for broken in [&unread, &undecided, &gone] {
+            let started = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+            let moved = answer(broken, started.row, "P", Status::Done, &env);
+            assert_eq!(moved.row.status, "stuck");
+            // As long as nothing is mended it is stuck again.
+            let moved = retry(broken, moved.row, &env);
+            assert_eq!(
+                (moved.row.status.as_str(), names(&moved)),
+                ("stuck", vec![])
+            );
+            let moved = retry(&flow, moved.row, &env);
+            assert_eq!(
+                (moved.row.status.as_str(), names(&moved)),
+                ("running", vec!["B"])
+            );
+            assert!(moved.children.is_empty());
+            let moved = answer(&flow, moved.row, "B", Status::Done, &env);
+            assert_eq!(moved.row.status, "completed");
+        }
+    }
+}
+
+#[test]
+fn an_answer_to_a_compensation_that_was_gone_is_taken_by_a_retry() {
+    let (clock, inner) = (Ids(AtomicU64::new(1000)), inner());
+    let env = Env {
+        sagas: &inner,
+        ..env(&clock)
+    };
+    for what in [target("UndoA"), nested("Inner")] {
+        let mut undone = step("A");
+        undone.compensation = Some(what);
+        let flow = TestFlow::of([undone, step("B")]);
+        let gone = TestFlow::of([step("B")]);
+        let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+        let moved = answer(&flow, moved.row, "A", Status::Done, &env);
+        let moved = answer(&flow, moved.row, "B", Status::Refused, &env);
+        assert_eq!(moved.row.status, "compensating");
+        let moved = answer(&gone, moved.row, "A", Status::Done, &env);
+        assert_eq!(moved.row.status, "stuck");
+        let moved = retry(&flow, moved.row, &env);
+        assert_eq!(moved.row.status, "compensated");
+    }
+}
+
+#[test]
+fn an_answer_that_could_not_be_taken_says_what_to_undo_once_it_is_cancelled() {
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let flow = TestFlow::new(0, false);
+    let gone = TestFlow::of([step("B")]);
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let moved = answer(&gone, moved.row, "A", Status::Done, &env);
+    assert_eq!(moved.row.status, "stuck");
+    let moved = machine::operate(&flow, moved.row, Wish::Cancel, ALICE, &env).unwrap();
+    assert_eq!(
+        (moved.row.status.as_str(), names(&moved)),
+        ("compensating", vec!["UndoA"])
+    );
+}
+
+#[test]
+fn a_command_that_nobody_answered_is_sent_again_under_its_id_by_a_retry() {
+    let flow = TestFlow::new(0, true);
+    let clock = Ids(AtomicU64::new(1000));
+    let mut env = env(&clock);
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let mut moved = answer(&flow, moved.row, "A", Status::Done, &env);
+    let command = moved.messages[0].headers.command;
+    while moved.row.status == "running" {
+        env.now = moved.row.due_at.unwrap();
+        moved = machine::due(&flow, moved.row, None, &env).unwrap();
+    }
+    let moved = retry(&flow, moved.row, &env);
+    assert_eq!(names(&moved), ["B"]);
+    assert_eq!(moved.messages[0].headers.command, command);
+}
