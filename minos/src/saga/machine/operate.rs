@@ -117,7 +117,7 @@ impl Machine<'_> {
             self.note_of("takes its answer", &execution, None);
             return self.heard(execution, &answer);
         }
-        let nested = self.nested(index, false);
+        let nested = self.nested(index, execution.undo);
         match execution.waiting {
             Waiting::Void => {
                 execution.attempt = 1;
@@ -134,9 +134,7 @@ impl Machine<'_> {
                 self.heed(index, execution);
             }
             // The saga that was started is there, and answers when it has ended.
-            Waiting::Reply if nested && !execution.undo && execution.attempt > 0 => {
-                self.keep(execution)
-            }
+            Waiting::Reply if nested && execution.attempt > 0 => self.keep(execution),
             Waiting::Reply => {
                 execution.attempt = 1;
                 self.send(index, execution);

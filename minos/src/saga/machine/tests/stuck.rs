@@ -122,3 +122,56 @@ fn a_command_that_nobody_answered_is_sent_again_under_its_id_by_a_retry() {
     assert_eq!(names(&moved), ["B"]);
     assert_eq!(moved.messages[0].headers.command, command);
 }
+
+/// `A` and `B` at once, then `C`: what undoes `B` is refused for good.
+fn stuck_beside(flow: &TestFlow, env: &Env<'_>) -> SagaRow {
+    let moved = machine::start(flow, Uuid::from_u128(7), Payload::null(), env).unwrap();
+    let moved = answer(flow, moved.row, "A", Status::Done, env);
+    let moved = answer(flow, moved.row, "B", Status::Done, env);
+    let mut row = answer(flow, moved.row, "C", Status::Refused, env).row;
+    while row.status == "compensating" {
+        let run = Run::of(&row).unwrap();
+        let b = run.executions.iter().find(|e| e.step == "B").unwrap();
+        row = match b.attempt {
+            0 => {
+                let mut late = self::env(&LATE);
+                (late.now, late.sagas) = (b.due_at.unwrap(), env.sagas);
+                machine::due(flow, row, None, &late).unwrap().row
+            }
+            _ => answer(flow, row, "B", Status::Failed, env).row,
+        };
+    }
+    assert_eq!(row.status, "stuck");
+    row
+}
+
+static LATE: Ids = Ids(AtomicU64::new(9000));
+
+#[test]
+fn a_retry_leaves_a_saga_alone_that_is_a_compensation_and_runs() {
+    let (clock, inner) = (Ids(AtomicU64::new(1000)), inner());
+    let env = Env {
+        sagas: &inner,
+        ..env(&clock)
+    };
+    let (remote, saga) = (target("UndoA"), nested("Inner"));
+    for (what, undoes, sent) in [
+        (target("A"), saga, vec!["UndoB"]),
+        (saga, remote, vec!["UndoA", "UndoB"]),
+    ] {
+        let mut group = [step("A"), step("B")];
+        group.iter_mut().for_each(|s| s.parallel = Some("both"));
+        (group[0].what, group[0].compensation) = (what, Some(undoes));
+        // Nobody becomes impatient with it meanwhile.
+        group[0].timeout = Some(Duration::from_secs(24 * 3600));
+        let [a, b] = group;
+        let flow = TestFlow::of([a, b, step("C")]);
+        let moved = retry(&flow, stuck_beside(&flow, &env), &env);
+        let mut names = names(&moved);
+        names.sort_unstable();
+        assert_eq!((names, moved.children.len()), (sent, 0));
+        let moved = answer(&flow, moved.row, "B", Status::Done, &env);
+        let moved = answer(&flow, moved.row, "A", Status::Done, &env);
+        assert_eq!(moved.row.status, "compensated");
+    }
+}
