@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
 use super::TargetKind;
@@ -201,6 +201,30 @@ pub(crate) struct Parent {
 pub(crate) struct Halt {
     pub(crate) from: Status,
     pub(crate) why: Trouble,
+}
+
+/// The body of a row of which only a part is looked at. The rest stays as it was written, also what this build does not
+/// know.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Stored(BTreeMap<String, Payload>);
+
+impl Stored {
+    pub(crate) fn of(row: &SagaRow) -> Result<Self> {
+        row.body.decode().map(Self)
+    }
+
+    pub(crate) fn get<T: DeserializeOwned>(&self, field: &str) -> Option<T> {
+        self.0.get(field)?.decode().ok()
+    }
+
+    pub(crate) fn put<T: Serialize>(&mut self, field: &str, value: &T) -> Result<()> {
+        self.0.insert(field.to_owned(), Payload::encode(value)?);
+        Ok(())
+    }
+
+    pub(crate) fn body(&self) -> Result<Payload> {
+        Payload::encode(self)
+    }
 }
 
 /// The body of a saga's row.

@@ -5,8 +5,9 @@ use crate::{
     payload::Payload,
     saga::{
         flow::What,
-        run::{Halt, Status, StepRun, StepStatus, Trouble},
+        run::{Halt, Run, Status, StepRun, StepStatus, Trouble},
     },
+    store::SagaRow,
 };
 
 impl Machine<'_> {
@@ -238,17 +239,7 @@ impl Machine<'_> {
 
     /// What it did before it was stuck.
     pub(super) fn before(&self) -> Status {
-        if let Some(halt) = &self.run.halt {
-            return halt.from;
-        }
-        // It was left as it stood.
-        let undoes = self.run.executions.iter().any(|e| e.undo);
-        let undone =
-            |s: &StepRun| matches!(s.status, StepStatus::Compensating | StepStatus::Compensated);
-        match undoes || self.run.steps.iter().any(undone) {
-            true => Status::Compensating,
-            false => Status::Running,
-        }
+        self.run.halt.as_ref().map_or(Status::Running, |h| h.from)
     }
 
     /// Lets what comes move a saga that is stuck: `doze` puts it back unless that was all it needed.
@@ -256,8 +247,8 @@ impl Machine<'_> {
         if !self.is(Status::Stuck) {
             return None;
         }
-        let from = self.before();
-        let halt = self.forget_halt(from);
+        let halt = self.run.halt.take()?;
+        let from = halt.from;
         self.row.status = from.as_str().to_owned();
         if let Some(run) = self
             .run
@@ -269,20 +260,7 @@ impl Machine<'_> {
                 _ => StepStatus::Running,
             };
         }
-        let unknown = || plain("failed", step, "nobody knows why");
-        Some(halt.unwrap_or_else(|| Halt {
-            from,
-            why: unknown(),
-        }))
-    }
-
-    pub(super) fn forget_halt(&mut self, from: Status) -> Option<Halt> {
-        let halt = self.run.halt.take();
-        // Rows of earlier versions kept the reason where it says that the saga is undone.
-        if halt.is_none() && from == Status::Running {
-            self.run.error = None;
-        }
-        halt
+        Some(halt)
     }
 
     pub(super) fn doze(&mut self, halt: Option<Halt>) {
@@ -314,6 +292,20 @@ impl Machine<'_> {
                 .iter()
                 .any(|s| matches!(s.what, What::Wait(name) if name == signal) && open(s.name))
     }
+}
+
+/// Why a saga is stuck whose row does not say so: earlier versions left it as it stood, or kept the reason where it says
+/// that the saga is undone.
+pub(super) fn unsaid(row: &SagaRow, run: &mut Run) -> Halt {
+    let undoes = run.executions.iter().any(|e| e.undo);
+    let undone =
+        |s: &StepRun| matches!(s.status, StepStatus::Compensating | StepStatus::Compensated);
+    let (from, why) = match undoes || run.steps.iter().any(undone) {
+        true => (Status::Compensating, None),
+        false => (Status::Running, run.error.take()),
+    };
+    let why = why.unwrap_or_else(|| plain("failed", &row.name, "nobody knows why"));
+    Halt { from, why }
 }
 
 /// The name of "no condition" among the branches of a choice.

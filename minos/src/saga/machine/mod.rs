@@ -34,7 +34,7 @@ pub(crate) use self::{
 use super::{
     ENDED,
     flow::{Flow, LocalOutcome, StepInfo},
-    run::{Execution, Parent, Run, Status},
+    run::{Execution, Halt, Parent, Run, Status, Stored},
 };
 use crate::{
     clock::Clock,
@@ -204,19 +204,36 @@ pub(crate) fn operate(
     machine.finish()
 }
 
-/// The saga cannot be moved by this service: it is stuck as it stands.
+/// The saga cannot be moved by this service: it is stuck as it stands. One that has ended stays as it is.
 pub(crate) fn abandon(mut row: SagaRow, why: &str, now: DateTime<Utc>) -> Moved {
     row.version += 1;
-    row.status = Status::Stuck.as_str().to_owned();
     row.due_at = None;
-    row.updated_at = now;
-    let entry = serde_json::json!({ "at": now, "what": "stuck", "detail": why });
+    let status = Status::of(&row);
+    let ended = ENDED.contains(&row.status.as_str());
+    if !ended {
+        if let Some(from) = status.filter(|s| *s != Status::Stuck) {
+            let why = record::plain("failed", &row.name, why);
+            // What is no JSON object can be kept, but nothing can be noted in it.
+            row.body = halted(&row, &Halt { from, why }).unwrap_or(row.body);
+        }
+        row.status = Status::Stuck.as_str().to_owned();
+        row.updated_at = now;
+    }
+    let what = if ended { "not moved" } else { "stuck" };
+    let entry = serde_json::json!({ "at": now, "what": what, "detail": why });
     Moved {
         row,
         history: vec![Payload::from_text(entry.to_string())],
         messages: Vec::new(),
         children: Vec::new(),
     }
+}
+
+/// A body that says why its saga is stuck, whatever else it says.
+fn halted(row: &SagaRow, halt: &Halt) -> Result<Payload> {
+    let mut stored = Stored::of(row)?;
+    stored.put("halt", halt)?;
+    stored.body()
 }
 
 struct Machine<'a> {
@@ -234,8 +251,11 @@ struct Machine<'a> {
 
 impl<'a> Machine<'a> {
     fn of(flow: &'a dyn Flow, row: SagaRow, env: &'a Env<'a>) -> Result<Self> {
-        let run = Run::of(&row)?;
+        let mut run = Run::of(&row)?;
         let ended = ENDED.contains(&row.status.as_str());
+        if Status::of(&row) == Some(Status::Stuck) && run.halt.is_none() {
+            run.halt = Some(course::unsaid(&row, &mut run));
+        }
         Ok(Self {
             ended: ended.then_some(row.updated_at),
             steps: flow.steps(),

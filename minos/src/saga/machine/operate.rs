@@ -77,7 +77,7 @@ impl Machine<'_> {
         }
         let from = self.before();
         self.note_decision("retried", None, by);
-        self.forget_halt(from);
+        self.run.halt = None;
         self.row.status = from.as_str().to_owned();
         let undo = from == Status::Compensating;
         let status = match undo {
@@ -90,16 +90,25 @@ impl Machine<'_> {
         }
         let commands: Vec<_> = self.run.executions.iter().map(|e| e.command).collect();
         for command in commands {
-            if let Some(execution) = self.take(command) {
-                self.refresh(execution);
+            let Some(execution) = self.take(command) else {
+                continue;
+            };
+            match self.failing() && execution.waiting != Waiting::Void {
+                // It is called off, not tried again.
+                true => self.keep(execution),
+                false => self.refresh(execution),
             }
         }
         for index in stuck {
             let name = self.steps[index].name;
             // What was kept for it may have moved it meanwhile.
             let open = self.run.status(name) == Some(status);
-            if open && !self.run.executions.iter().any(|e| e.step == name) && self.is(from) {
-                self.execute(index, undo, 0);
+            if !open || self.run.executions.iter().any(|e| e.step == name) || !self.is(from) {
+                continue;
+            }
+            match self.failing() {
+                true => self.mark_given_up(index, StepStatus::Failed, None),
+                false => self.execute(index, undo, 0),
             }
         }
         Ok(())

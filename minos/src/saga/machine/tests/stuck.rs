@@ -175,3 +175,52 @@ fn a_retry_leaves_a_saga_alone_that_is_a_compensation_and_runs() {
         assert_eq!(moved.row.status, "compensated");
     }
 }
+
+#[test]
+fn one_that_was_given_up_goes_on_the_way_it_went() {
+    let flow = TestFlow::new(0, false);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let started = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let given_up = |row| machine::abandon(row, "nobody has it", env.now).row;
+    let row = given_up(started.row.clone());
+    let halt = Run::of(&row).unwrap().halt.unwrap();
+    assert_eq!(
+        (halt.from.as_str(), halt.why.text.as_str()),
+        ("running", "nobody has it")
+    );
+    assert_eq!(names(&retry(&flow, row.clone(), &env)), ["A"]);
+
+    // Called off meanwhile, by whoever started it or by an operator.
+    let called_off = machine::call_off(&flow, row.clone(), &env).unwrap().row;
+    let cancelled = machine::operate(&flow, started.row, Wish::Cancel, ALICE, &env)
+        .unwrap()
+        .row;
+    for (row, kind) in [(called_off, "voided"), (given_up(cancelled), "cancelled")] {
+        let moved = retry(&flow, row, &env);
+        assert_eq!(moved.messages[0].kind, Kind::Void);
+        let moved = answer(&flow, moved.row, "A", Status::Voided, &env);
+        assert_eq!(moved.row.status, "compensated");
+        assert_eq!(Run::of(&moved.row).unwrap().error.unwrap().kind, kind);
+    }
+
+    let moved = machine::operate(&flow, row, Wish::Cancel, ALICE, &env).unwrap();
+    assert_eq!(
+        (moved.row.status.as_str(), moved.messages[0].kind),
+        ("running", Kind::Void)
+    );
+}
+
+#[test]
+fn one_that_has_ended_is_not_given_up() {
+    let flow = TestFlow::of([step("A")]);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let moved = answer(&flow, moved.row, "A", Status::Done, &env);
+    let moved = machine::abandon(moved.row, "nobody has it", env.now);
+    assert_eq!(
+        (moved.row.status.as_str(), moved.row.due_at),
+        ("completed", None)
+    );
+}
