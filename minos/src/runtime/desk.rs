@@ -74,7 +74,7 @@ impl Sagas {
             history.remove(0);
         }
         let now = self.core.clock.now();
-        let run = Run::of(&row).ok();
+        let run = Run::seen(&row).ok();
         Ok(ShownSaga {
             timeline: run.map(|run| Timeline::of(&run, now)),
             row,

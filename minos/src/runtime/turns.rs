@@ -34,7 +34,7 @@ impl Turns {
     pub(super) fn mine(&mut self, due: Vec<SagaRow>, now: Instant) -> Vec<SagaRow> {
         let mut left = HashMap::new();
         let mine = due.into_iter().filter(|row| {
-            let owner = Run::of(row).ok().and_then(|run| run.owner);
+            let owner = Run::seen(row).ok().and_then(|run| run.owner);
             if owner.is_none_or(|owner| owner == self.process) {
                 return true;
             }

@@ -227,9 +227,16 @@ impl Stored {
     }
 }
 
+/// How a run is stored. It rises whenever a build writes what an earlier one would lose or misread: that one then leaves
+/// the row to those that can read it.
+const FORMAT: u32 = 1;
+
 /// The body of a saga's row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Run {
+    /// The format of the build that moved it last; 0 if it is of before there was one.
+    #[serde(default)]
+    format: u32,
     pub(crate) state: Payload,
     pub(crate) steps: Vec<StepRun>,
     /// What is under way: one, or those of a parallel group.
@@ -268,6 +275,7 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn new(state: Payload, definition: String) -> Self {
         Self {
+            format: FORMAT,
             state,
             steps: Vec::new(),
             executions: Vec::new(),
@@ -286,7 +294,34 @@ impl Run {
         }
     }
 
+    /// The run of a row that is to be moved.
+    ///
+    /// # Errors
+    /// [`Kind::Wiring`] if it is of a newer build, [`Kind::Corrupt`] if it cannot be read.
     pub(crate) fn of(row: &SagaRow) -> Result<Self> {
+        let newer = |format: u32| -> Error {
+            let text = format!(
+                "the stored run of saga {} is of a newer build: its format is {format}, and this build writes {FORMAT}",
+                row.id
+            );
+            Error::new(Kind::Wiring, text)
+        };
+        match Self::seen(row) {
+            Ok(run) if run.format > FORMAT => Err(newer(run.format)),
+            // What a newer build wrote may be what cannot be read.
+            Err(e) => match Stored::of(row).ok().and_then(|s| s.get("format")) {
+                Some(format) if format > FORMAT => Err(newer(format)),
+                _ => Err(e),
+            },
+            run => run,
+        }
+    }
+
+    /// The run of a row that is only looked at: what a newer build added is not seen.
+    ///
+    /// # Errors
+    /// [`Kind::Corrupt`] if it cannot be read.
+    pub(crate) fn seen(row: &SagaRow) -> Result<Self> {
         let mut run: Self = row.body.decode().map_err(|e| -> Error {
             let text = format!("the stored run of saga {} cannot be read: {e}", row.id);
             Failure::new(Kind::Corrupt, text).because(e).into()
@@ -303,6 +338,7 @@ impl Run {
 
     /// The body of a row.
     pub(crate) fn body(mut self) -> Result<Payload> {
+        self.format = FORMAT;
         if self.executions.len() == 1 {
             self.single = self.executions.pop();
         }

@@ -90,7 +90,7 @@ impl Running {
             changes.mark_unchanged();
             let row = up.store.saga(id).await?;
             let row = row.ok_or_else(|| Failure::new(Kind::NotFound, "the saga is gone"))?;
-            let run = Run::of(&row)?;
+            let run = Run::seen(&row)?;
             match Status::of(&row) {
                 Some(Status::Completed) => return Ok(run.state.decode()?),
                 Some(Status::Compensated) => return Err(Error::Refused(Undone::of(id, &run))),
