@@ -13,7 +13,7 @@ use crate::{
     saga::{
         Timeline,
         machine::{self, By, Moved, Wish},
-        run::Run,
+        run::{Run, Status},
     },
     store::{self, SagaFilter, SagaRow},
 };
@@ -127,7 +127,7 @@ impl Sagas {
     ) -> Result<SagaRow> {
         let noted = Noted::of(decision);
         let moved = |row: SagaRow| {
-            let flow = self.flow(&row)?;
+            let flow = sagas::flow(&self.core, &row)?;
             let env = sagas::env(&self.core, None);
             let (moved, taken) =
                 machine::signal(flow, row, (name, content), Some(noted.by()), &env)?;
@@ -150,7 +150,7 @@ impl Sagas {
             Wish::Skip(_) => "skip",
         };
         let moved = |row: SagaRow| {
-            let flow = self.flow(&row)?;
+            let flow = sagas::flow(&self.core, &row)?;
             machine::operate(flow, row, wish, noted.by(), &sagas::env(&self.core, None))
         };
         self.move_by(id, what, decision, moved).await
@@ -164,7 +164,18 @@ impl Sagas {
         transition: impl Fn(SagaRow) -> Result<Moved>,
     ) -> Result<SagaRow> {
         for _ in 0..TRIES {
-            let moved = transition(self.row(id).await?)?;
+            let row = self.row(id).await?;
+            let stuck = Status::of(&row) == Some(Status::Stuck);
+            let moved = transition(row).map_err(|e| match e.kind() {
+                // Another build may be there that knows it.
+                Some(Kind::Wiring) => Error::new(Kind::Conflict, e.to_string()),
+                _ => e,
+            })?;
+            // It is not to be stuck because the wrong instance was asked.
+            if moved.misfit && !stuck {
+                let text = "this build does not have the step that the saga is at; another one may";
+                return Err(Error::new(Kind::Conflict, text));
+            }
             let row = moved.row.clone();
             match sagas::commit(&self.core, moved, None).await {
                 Err(store::Error::Moved { .. }) => {}
@@ -184,14 +195,6 @@ impl Sagas {
     async fn row(&self, id: Uuid) -> Result<SagaRow> {
         let row = self.core.store.saga(id).await?;
         row.ok_or_else(|| Error::new(Kind::NotFound, "there is no such saga (any more)"))
-    }
-
-    fn flow(&self, row: &SagaRow) -> Result<&dyn crate::saga::Flow> {
-        let flow = self.core.sagas.get(row.name.as_str());
-        flow.map(|flow| &**flow).ok_or_else(|| {
-            let text = format!("this service no longer has a saga `{}`", row.name);
-            Error::new(Kind::Conflict, text)
-        })
     }
 }
 

@@ -28,13 +28,13 @@ use crate::{
     enroute::{Answer, BoxFuture, Role},
     error::{Error, Failure, Kind, Result},
     health::Health,
-    message::{self, Headers, Message, Outcome},
+    message::{Headers, Message},
     payload::Payload,
     saga::{
         LocalOutcome, StepEnd,
         flow::Flow,
         machine::{self, Env, Moved},
-        run::Run,
+        run::{Run, Status},
     },
     store::{self, InboxMark, Reason, SagaRow, UnitOfWork},
 };
@@ -49,7 +49,7 @@ const POLL: Duration = Duration::from_millis(500);
 /// How old what is known of the relay may be when a saga is due.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// How long a saga that this service does not know is left to others before it is stuck.
+/// How long a saga, or a step, that this service does not know is left to others before the saga is stuck.
 const ORPHANED: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
 
 /// Looks after what is due in one service.
@@ -65,8 +65,8 @@ impl Due {
     pub(crate) async fn run(self, stop: Stop) -> Result<()> {
         let store = self.core.store.clone();
         let mut changes = store.changes();
-        let mut running: JoinSet<Result<()>> = JoinSet::new();
-        let mut busy: HashMap<task::Id, Uuid> = HashMap::new();
+        let mut running: JoinSet<Result<Driven>> = JoinSet::new();
+        let mut busy: HashMap<task::Id, (Uuid, u64)> = HashMap::new();
         let mut turns = Turns::new(process());
         let mut unsent: Option<(Instant, Option<DateTime<Utc>>)> = None;
         self.health.up(&self.name);
@@ -82,10 +82,11 @@ impl Due {
                 }
                 let oldest = unsent.and_then(|(_, oldest)| oldest);
                 for row in turns.mine(due, Instant::now()) {
-                    if busy.len() < self.concurrency && busy.values().all(|id| *id != row.id) {
-                        let (core, id) = (self.core.clone(), row.id);
+                    let this = (row.id, row.version);
+                    if busy.len() < self.concurrency && busy.values().all(|(id, _)| *id != row.id) {
+                        let core = self.core.clone();
                         let task = running.spawn(async move { drive(&core, row, oldest).await });
-                        busy.insert(task.id(), id);
+                        busy.insert(task.id(), this);
                     }
                 }
             } else {
@@ -99,9 +100,13 @@ impl Due {
                         Err(e) => (e.id(), Err(Error::other(e))),
                     };
                     let saga = busy.remove(&task);
-                    if let Err(e) = outcome {
-                        error!(?saga, error = ?e, "a saga could not move; it is tried again");
-                        stop.sleep(Duration::from_millis(200)).await;
+                    match (outcome, saga) {
+                        (Ok(Driven::Left), Some(saga)) => turns.leave(saga, Instant::now()),
+                        (Ok(_), _) => {}
+                        (Err(e), _) => {
+                            error!(?saga, error = ?e, "a saga could not move; it is tried again");
+                            stop.sleep(Duration::from_millis(200)).await;
+                        }
                     }
                 }
                 () = wait(&mut changes, &stop, pause), if !fired => {}
@@ -159,34 +164,48 @@ impl Due {
     }
 }
 
+/// What became of a saga that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Driven {
+    Moved,
+    /// Another build may know it, and has some time to take it.
+    Left,
+}
+
+/// Whether there is still time for a build to come that knows a saga. What waits in one that is stuck waits for it for
+/// ever.
+fn is_left(core: &Core, row: &SagaRow) -> bool {
+    let soon = row
+        .due_at
+        .is_some_and(|at| core.clock.now() - at < ORPHANED);
+    soon || Status::of(row) == Some(Status::Stuck)
+}
+
 /// Moves one saga that is due: its local step, or what the time means for it.
 pub(crate) async fn drive(
     core: &Arc<Core>,
     row: SagaRow,
     unsent: Option<DateTime<Utc>>,
-) -> Result<()> {
-    let Some(flow) = core.sagas.get(row.name.as_str()) else {
-        // During a rolling deploy an instance that knows it may be there already.
-        if row
-            .due_at
-            .is_some_and(|at| core.clock.now() - at < ORPHANED)
-        {
-            return Ok(());
-        }
-        let why = format!("this service no longer has a saga `{}`", row.name);
-        return settle(commit(core, machine::abandon(row, &why, core.clock.now()), None).await);
-    };
-    let run = match Run::of(&row) {
-        Ok(run) => run,
+) -> Result<Driven> {
+    let known = flow(core, &row).and_then(|flow| Ok((flow, Run::of(&row)?)));
+    let (flow, run) = match known {
+        Ok(known) => known,
+        Err(e) if e.kind() == Some(Kind::Wiring) && is_left(core, &row) => return Ok(Driven::Left),
         Err(e) => {
             let moved = machine::abandon(row, &e.to_string(), core.clock.now());
             return settle(commit(core, moved, None).await);
         }
     };
-    if let Some(step) = machine::local_step(&**flow, &run, core.clock.now()) {
-        return local(core, &**flow, row, run, step).await;
+    // What it was told may be about the step.
+    if run.mail.is_empty()
+        && let Some(step) = machine::local_step(flow, &run, core.clock.now())
+    {
+        return local(core, flow, row, run, step).await;
     }
-    let moved = machine::due(&**flow, row, unsent, &env(core, None))?;
+    let moved = machine::due(flow, row.clone(), unsent, &env(core, None))?;
+    if moved.misfit && is_left(core, &row) {
+        return Ok(Driven::Left);
+    }
     settle(commit(core, moved, None).await)
 }
 
@@ -252,7 +271,7 @@ async fn local(
     row: SagaRow,
     saga: Run,
     step: machine::Due,
-) -> Result<()> {
+) -> Result<Driven> {
     let origin = Origin {
         message: None,
         correlation: saga.correlation,
@@ -287,7 +306,7 @@ async fn local(
         return settle(commit(core, moved, None).await);
     }
     match outcome {
-        Ok(_) | Err(store::Error::Moved { .. }) => Ok(()),
+        Ok(_) | Err(store::Error::Moved { .. }) => Ok(Driven::Moved),
         Err(e) => {
             // The step cannot be committed. While the store is away nothing is given up.
             core.store.health().await?;
@@ -355,9 +374,21 @@ pub(super) async fn answer(
             }
             continue;
         };
-        let moved = match told(core, row, message) {
-            Ok(moved) => moved,
-            Err(e) => return Ok(Answered::Not(e.to_string())),
+        let moved = match told(core, row.clone(), message) {
+            Ok(moved) if !moved.misfit => moved,
+            Err(e) if e.kind() != Some(Kind::Wiring) => return Ok(Answered::Not(e.to_string())),
+            // During a rolling deploy an instance that knows what this is about may be there already.
+            unknown => match machine::post(row, message, core.clock.now()) {
+                Ok(Some(moved)) => moved,
+                Err(e) => return Ok(Answered::Not(e.to_string())),
+                Ok(None) => {
+                    let why = "too much waits for a build that knows its saga";
+                    let why = unknown
+                        .err()
+                        .map_or(why.to_owned(), |e| format!("{e}; {why}"));
+                    return Ok(Answered::Not(why));
+                }
+            },
         };
         let mut unit = unit(core, moved, Some(message.id));
         extra(&mut unit);
@@ -372,40 +403,25 @@ pub(super) async fn answer(
     }
 }
 
-/// What a message means for a saga: what became of a command, a signal, or that the saga that started it does not want
-/// it any more.
+/// What a message means for a saga.
+///
+/// # Errors
+/// [`Kind::Wiring`] if this build does not know the saga.
 pub(crate) fn told(core: &Core, row: SagaRow, message: &Message) -> Result<Moved> {
-    let Some(flow) = core.sagas.get(row.name.as_str()) else {
-        let why = format!(
-            "it is for a `{}`, which this service no longer has",
-            row.name
-        );
-        return Err(Error::new(Kind::Wiring, why));
-    };
-    let (flow, env) = (&**flow, env(core, Some(message.id)));
-    let headers = &message.headers;
-    match (message.kind, headers.command, headers.status) {
-        (message::Kind::Signal, ..) => {
-            let content = (message.name.as_str(), &message.payload);
-            machine::signal(flow, row, content, None, &env).map(|(moved, _)| moved)
-        }
-        (message::Kind::Void, command, _) => {
-            let parent = Run::of(&row)?.parent;
-            if parent.is_none_or(|parent| Some(parent.command) != command) {
-                let why = "it calls off a saga that is no step of its sender's";
-                return Err(Error::new(Kind::Invalid, why));
-            }
-            machine::call_off(flow, row, &env)
-        }
-        (_, Some(command), Some(status)) => {
-            let payload = message.payload.clone();
-            machine::reply(flow, row, command, &Outcome { status, payload }, &env)
-        }
-        _ => Err(Error::new(
-            Kind::Invalid,
-            "a reply without command, or status",
-        )),
-    }
+    let flow = flow(core, &row)?;
+    machine::told(flow, row, message, &env(core, Some(message.id)))
+}
+
+/// The saga of a row.
+///
+/// # Errors
+/// [`Kind::Wiring`] if this build does not know it.
+pub(super) fn flow<'c>(core: &'c Core, row: &SagaRow) -> Result<&'c dyn Flow> {
+    let flow = core.sagas.get(row.name.as_str());
+    flow.map(|flow| &**flow).ok_or_else(|| {
+        let text = format!("this service no longer has a saga `{}`", row.name);
+        Error::new(Kind::Wiring, text)
+    })
 }
 
 pub(crate) async fn commit(core: &Core, moved: Moved, message: Option<Uuid>) -> store::Result<()> {
@@ -430,10 +446,10 @@ fn add(unit: &mut UnitOfWork, moved: Moved) {
 }
 
 /// Somebody else moved the saga first: that is as good.
-fn settle(outcome: store::Result<()>) -> Result<()> {
+fn settle(outcome: store::Result<()>) -> Result<Driven> {
     match outcome {
-        Err(store::Error::Moved { .. }) => Ok(()),
-        other => Ok(other?),
+        Ok(()) | Err(store::Error::Moved { .. }) => Ok(Driven::Moved),
+        Err(e) => Err(e.into()),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     store::{DeadLetter, Guard, LetterFilter, Position, Store, StreamId, memory},
 };
 
+mod deploys;
 mod keeper;
 mod letters;
 mod sagas;

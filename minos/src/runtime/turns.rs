@@ -10,6 +10,9 @@ use crate::{saga::run::Run, store::SagaRow};
 /// How long the process that moved a saga last is left alone with what is due of it.
 pub(super) const FIRST_GO: Duration = Duration::from_millis(250);
 
+/// How long what this build does not know is not looked at again.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// Leaves what is due to whoever moved it last, for a moment. This spares work and decides nothing: two that run one
 /// step both commit against one version, and one of them has done nothing.
 ///
@@ -20,6 +23,8 @@ pub(super) struct Turns {
     process: Uuid,
     /// What was left to others: the version, and since when.
     left: HashMap<Uuid, (u64, Instant)>,
+    /// What this build does not know: the version, and since when.
+    unknown: HashMap<Uuid, (u64, Instant)>,
 }
 
 impl Turns {
@@ -27,13 +32,21 @@ impl Turns {
         Self {
             process,
             left: HashMap::new(),
+            unknown: HashMap::new(),
         }
     }
 
     /// Those of the due sagas that are this process's to move, now.
     pub(super) fn mine(&mut self, due: Vec<SagaRow>, now: Instant) -> Vec<SagaRow> {
-        let mut left = HashMap::new();
+        let (mut left, mut unknown) = (HashMap::new(), HashMap::new());
         let mine = due.into_iter().filter(|row| {
+            if let Some((version, since)) = self.unknown.get(&row.id)
+                && *version == row.version
+                && now.duration_since(*since) < AGAIN
+            {
+                unknown.insert(row.id, (*version, *since));
+                return false;
+            }
             let owner = Run::seen(row).ok().and_then(|run| run.owner);
             if owner.is_none_or(|owner| owner == self.process) {
                 return true;
@@ -47,18 +60,29 @@ impl Turns {
             now.duration_since(since) >= FIRST_GO
         });
         let mine = mine.collect();
-        self.left = left;
+        (self.left, self.unknown) = (left, unknown);
         mine
+    }
+
+    /// Leaves a saga, as it stands, to a build that knows it.
+    pub(super) fn leave(&mut self, (saga, version): (Uuid, u64), now: Instant) {
+        self.unknown.insert(saga, (version, now));
     }
 
     /// Nothing is due any more.
     pub(super) fn clear(&mut self) {
         self.left.clear();
+        self.unknown.clear();
     }
 
     /// Whether something was left to others.
     pub(super) fn waits(&self) -> bool {
-        !self.left.is_empty()
+        self.left() > 0
+    }
+
+    /// How much was left to others.
+    pub(super) fn left(&self) -> u32 {
+        u32::try_from(self.left.len() + self.unknown.len()).unwrap_or(u32::MAX)
     }
 }
 
@@ -96,5 +120,17 @@ mod tests {
         // It moved meanwhile: its owner lives.
         assert_eq!(takes(row(2, other), now + FIRST_GO), (0, true));
         assert_eq!(takes(row(2, other), now + FIRST_GO * 2), (1, true));
+    }
+
+    #[test]
+    fn what_this_build_does_not_know_is_left_alone_until_it_moves_or_for_a_while() {
+        let (mut turns, now) = (Turns::new(Uuid::from_u128(1)), Instant::now());
+        turns.leave((row(1, None).id, 1), now);
+        let mut takes = |row, now| (turns.mine(vec![row], now).len(), turns.left());
+        assert_eq!(takes(row(1, None), now), (0, 1));
+        assert_eq!(takes(row(1, None), now + AGAIN / 2), (0, 1));
+        assert_eq!(takes(row(1, None), now + AGAIN), (1, 0));
+        turns.leave((row(1, None).id, 1), now);
+        assert_eq!(turns.mine(vec![row(2, None)], now).len(), 1);
     }
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::TargetKind;
 use crate::{
     error::{Error, Failure, Kind, Result},
-    message::Outcome,
+    message::{Message, Outcome},
     payload::Payload,
     store::SagaRow,
 };
@@ -255,6 +255,9 @@ pub(crate) struct Run {
     pub(crate) choices: BTreeMap<String, Option<String>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) signals: Vec<Signal>,
+    /// What it was told by builds that do not know it, and is to be read first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) mail: Vec<Message>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<Parent>,
     /// The process that moved it last: it has the first go at what is due.
@@ -284,6 +287,7 @@ impl Run {
             halt: None,
             choices: BTreeMap::new(),
             signals: Vec::new(),
+            mail: Vec::new(),
             parent: None,
             owner: None,
             deadline_at: None,

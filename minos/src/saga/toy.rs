@@ -159,3 +159,30 @@ pub(crate) fn sagas() -> BTreeMap<&'static str, Arc<dyn Flow>> {
     ];
     flows.into_iter().map(|f| (f.name(), f)).collect()
 }
+
+/// The same service, built at another time: nothing is lent for its houses.
+pub(crate) mod elsewhere {
+    use super::*;
+
+    /// A house that is only built.
+    #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+    pub(crate) struct House {
+        loan: Option<Loan>,
+        fails: bool,
+        returned: bool,
+    }
+
+    sagas! {
+        House: &[Step::new("build", HERE, Action::Local(|house, cx| local(build(house, cx))))];
+    }
+
+    async fn build(_: &mut House, _: &Context) -> Result<()> {
+        Ok(())
+    }
+
+    /// All of them.
+    pub(crate) fn sagas() -> BTreeMap<&'static str, Arc<dyn Flow>> {
+        let house = flow::of::<House>();
+        BTreeMap::from([(house.name(), house)])
+    }
+}

@@ -4,7 +4,7 @@ use super::{Machine, definition::stage, record::plain};
 use crate::{
     payload::Payload,
     saga::{
-        flow::What,
+        flow::{StepInfo, What},
         run::{Halt, Run, Status, StepRun, StepStatus, Trouble},
     },
     store::SagaRow,
@@ -281,16 +281,22 @@ impl Machine<'_> {
             None => true,
             Some(status) => matches!(status, StepStatus::Running | StepStatus::Stuck),
         };
+        let waits = |s: &StepInfo| waits_for(s, signal) && open(s.name);
+        self.goes_forward() && self.steps.iter().any(waits)
+    }
+
+    /// Whether a step of this definition waits for this signal.
+    pub(super) fn knows(&self, signal: &str) -> bool {
+        self.steps.iter().any(|s| waits_for(s, signal))
+    }
+
+    /// Whether more steps may be reached.
+    pub(super) fn goes_forward(&self) -> bool {
         let forward = match self.status() {
             Some(Status::Stuck) => self.before() == Status::Running,
             status => status == Some(Status::Running),
         };
-        forward
-            && self.run.error.is_none()
-            && self
-                .steps
-                .iter()
-                .any(|s| matches!(s.what, What::Wait(name) if name == signal) && open(s.name))
+        forward && self.run.error.is_none()
     }
 }
 
@@ -306,6 +312,10 @@ pub(super) fn unsaid(row: &SagaRow, run: &mut Run) -> Halt {
     };
     let why = why.unwrap_or_else(|| plain("failed", &row.name, "nobody knows why"));
     Halt { from, why }
+}
+
+fn waits_for(step: &StepInfo, signal: &str) -> bool {
+    matches!(step.what, What::Wait(name) if name == signal)
 }
 
 /// The name of "no condition" among the branches of a choice.

@@ -115,6 +115,7 @@ impl Machine<'_> {
 
     /// The definition changed under the run.
     pub(super) fn misfit(&mut self, step: &str) {
+        self.misfit = true;
         let text = match self.index(step) {
             None => "no longer has it",
             Some(_) => "has another one of this name",

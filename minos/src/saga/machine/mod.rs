@@ -15,6 +15,7 @@ mod course;
 mod definition;
 mod forward;
 mod local;
+mod mail;
 mod nested;
 mod operate;
 mod record;
@@ -29,6 +30,7 @@ use uuid::Uuid;
 
 pub(crate) use self::{
     local::{Due, local_step},
+    mail::{post, told},
     operate::Wish,
 };
 use super::{
@@ -78,6 +80,21 @@ pub(crate) struct Moved {
     pub(crate) messages: Vec<Message>,
     /// The sagas that were started as steps, with their history.
     pub(crate) children: Vec<(SagaRow, Vec<Payload>)>,
+    /// It met a step that this build does not have: another one may.
+    pub(crate) misfit: bool,
+}
+
+impl Moved {
+    /// Nothing but the row.
+    fn only(row: SagaRow, history: Vec<Payload>) -> Self {
+        Self {
+            row,
+            history,
+            messages: Vec::new(),
+            children: Vec::new(),
+            misfit: false,
+        }
+    }
 }
 
 /// Starts a saga: its first steps are sent or due.
@@ -120,12 +137,14 @@ fn start_as(
         messages: Vec::new(),
         children: Vec::new(),
         ended: None,
+        misfit: false,
     };
     machine.note("started", None);
     machine.advance();
     machine.finish()
 }
 
+#[cfg(test)]
 /// An answer came. A late, duplicate, or foreign one only leaves a line in the history.
 pub(crate) fn reply(
     flow: &dyn Flow,
@@ -147,7 +166,7 @@ pub(crate) fn due(
     unsent: Option<DateTime<Utc>>,
     env: &Env<'_>,
 ) -> Result<Moved> {
-    let mut machine = Machine::of(flow, row, env)?;
+    let mut machine = Machine::up_to_date(flow, row, env)?;
     machine.due(unsent);
     machine.finish()
 }
@@ -173,7 +192,7 @@ pub(crate) fn signal(
     by: Option<By<'_>>,
     env: &Env<'_>,
 ) -> Result<(Moved, bool)> {
-    let mut machine = Machine::of(flow, row, env)?;
+    let mut machine = Machine::up_to_date(flow, row, env)?;
     if let Some(by) = by {
         machine.note_decision(&format!("signal `{name}`"), None, by);
     }
@@ -181,6 +200,7 @@ pub(crate) fn signal(
     Ok((machine.finish()?, taken))
 }
 
+#[cfg(test)]
 /// The saga that started this one calls it off.
 pub(crate) fn call_off(flow: &dyn Flow, row: SagaRow, env: &Env<'_>) -> Result<Moved> {
     let mut machine = Machine::of(flow, row, env)?;
@@ -199,15 +219,16 @@ pub(crate) fn operate(
     by: By<'_>,
     env: &Env<'_>,
 ) -> Result<Moved> {
-    let mut machine = Machine::of(flow, row, env)?;
+    let mut machine = Machine::up_to_date(flow, row, env)?;
     machine.operate(wish, by)?;
     machine.finish()
 }
 
-/// The saga cannot be moved by this service: it is stuck as it stands. One that has ended stays as it is.
+/// The saga cannot be moved by this service: it is stuck as it stands. One that has ended stays as it is. What waits in
+/// a row is still to be read by whoever knows the saga, so that stays due.
 pub(crate) fn abandon(mut row: SagaRow, why: &str, now: DateTime<Utc>) -> Moved {
     row.version += 1;
-    row.due_at = None;
+    row.due_at = row.due_at.filter(|_| mail::waits(&row));
     let status = Status::of(&row);
     let ended = ENDED.contains(&row.status.as_str());
     if !ended {
@@ -221,12 +242,7 @@ pub(crate) fn abandon(mut row: SagaRow, why: &str, now: DateTime<Utc>) -> Moved 
     }
     let what = if ended { "not moved" } else { "stuck" };
     let entry = serde_json::json!({ "at": now, "what": what, "detail": why });
-    Moved {
-        row,
-        history: vec![Payload::from_text(entry.to_string())],
-        messages: Vec::new(),
-        children: Vec::new(),
-    }
+    Moved::only(row, vec![Payload::from_text(entry.to_string())])
 }
 
 /// A body that says why its saga is stuck, whatever else it says.
@@ -247,6 +263,8 @@ struct Machine<'a> {
     children: Vec<(SagaRow, Vec<Payload>)>,
     /// When it had ended before this.
     ended: Option<DateTime<Utc>>,
+    /// It met a step that this build does not have.
+    misfit: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -266,6 +284,7 @@ impl<'a> Machine<'a> {
             history: Vec::new(),
             messages: Vec::new(),
             children: Vec::new(),
+            misfit: false,
         })
     }
 
@@ -290,6 +309,7 @@ impl<'a> Machine<'a> {
             history: self.history,
             messages: self.messages,
             children: self.children,
+            misfit: self.misfit,
         })
     }
 

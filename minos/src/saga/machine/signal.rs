@@ -45,8 +45,12 @@ impl Machine<'_> {
         let waits =
             |e: &&Execution| e.waiting == Waiting::Signal && e.target.as_deref() == Some(name);
         let waiting = self.run.executions.iter().find(waits).map(|e| e.command);
-        // A wait that this definition does not have is one of another build: the signal is kept for that.
+        // A wait that this definition does not have may be one of another build: the signal is kept for that.
         if waiting.is_none() && !self.awaits(name) {
+            if !self.knows(name) && self.goes_forward() {
+                self.keep_signal(name, content, detail.as_ref());
+                return false;
+            }
             self.note("ignored a signal that nobody waits for", detail.as_ref());
             return false;
         }
@@ -69,7 +73,10 @@ impl Machine<'_> {
 
     /// Keeps a signal for the step that will wait for it; `false` if too many are kept.
     fn keep_signal(&mut self, name: &str, content: &Payload, detail: Option<&Payload>) -> bool {
-        if self.run.signals.len() >= KEPT {
+        let known = self.knows(name);
+        let kept = self.run.signals.iter();
+        // Those that only another build may know take no place of others.
+        if kept.filter(|s| self.knows(&s.name) == known).count() >= KEPT {
             self.note("ignored a signal: too many wait", detail);
             return false;
         }

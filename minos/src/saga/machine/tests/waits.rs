@@ -114,3 +114,21 @@ fn a_wait_without_a_time_is_due_at_the_deadline_only() {
     let moved = machine::due(&flow, moved.row, None, &env).unwrap();
     assert_eq!(names(&moved), ["UndoA"]);
 }
+
+#[test]
+fn a_signal_that_this_build_does_not_know_is_kept_for_one_that_does() {
+    let (flow, without) = (loan(None), TestFlow::of([step("A"), step("B")]));
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let moved = machine::start(&without, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let yes = Payload::encode("yes").unwrap();
+    let mut row = moved.row;
+    // They take no place of those that this build waits for.
+    for n in 0..20 {
+        let (moved, taken) = machine::signal(&without, row, ("Signal", &yes), None, &env).unwrap();
+        assert!(!taken, "{n}");
+        row = moved.row;
+    }
+    let moved = answer(&flow, row, "A", Status::Done, &env);
+    assert_eq!(names(&moved), ["B"]);
+}

@@ -1,0 +1,247 @@
+//! Two builds of a service at once: one does not know what the other one moves.
+
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::{
+    sagas::{Town, alice},
+    *,
+};
+use crate::{
+    runtime::{Sagas, sagas::drive},
+    saga::{
+        Flow, SagaId,
+        run::{Run, Status as Where, Stored},
+        toy::{House, Loan, elsewhere},
+    },
+    store::{SagaRow, UnitOfWork},
+};
+
+/// Nothing is known, or a saga of this name with other steps.
+fn others() -> [BTreeMap<&'static str, Arc<dyn Flow>>; 2] {
+    [BTreeMap::new(), elsewhere::sagas()]
+}
+
+impl Town {
+    /// Changes a row behind everybody's back.
+    async fn change(&self, id: Uuid, change: impl FnOnce(&mut SagaRow)) {
+        let mut row = self.row(id).await;
+        row.version += 1;
+        change(&mut row);
+        let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
+        unit.sagas = vec![(row, Vec::new())];
+        self.store.commit(unit).await.unwrap();
+    }
+
+    /// Brings what is sent to the sagas, by this build.
+    async fn settle_once(&mut self, by: &Handler) {
+        for (position, message) in self.store.outbox(self.sent, 100).await.unwrap() {
+            self.sent = position;
+            if message.topic == "s.replies" {
+                let incoming = Incoming {
+                    message: &message,
+                    origin: Some(&PLACE),
+                };
+                by.deliver(incoming).await.unwrap();
+            }
+        }
+    }
+
+    async fn letters(&self) -> usize {
+        let all = self.store.dead_letters(&LetterFilter::all(10)).await;
+        all.unwrap().len()
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_another_build_takes_waits_for_the_one_that_knows_its_saga() {
+    for other in others() {
+        let mut town = Town::new();
+        let other = town.build(other);
+        let house = town.start(House::default()).await;
+        let loan = town.child(house).await;
+        town.signal(loan, "yes").await;
+        town.settle_beside(&other).await;
+        assert_eq!(town.status(loan).await, Where::Completed);
+        assert_eq!(town.status(house).await, Where::Completed);
+        let state: House = town.state(house).await;
+        assert!(state.loan.unwrap().noted);
+        assert_eq!(town.letters().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_signal_and_a_void_that_another_build_takes_wait_for_the_one_that_knows_their_saga() {
+    for other in others() {
+        let mut town = Town::new();
+        let other = town.build(other);
+        town.event(1, 1).await;
+        town.event(1, 2).await;
+        let loan = SagaId::of::<Loan>(Uuid::from_u128(1)).saga;
+        town.settle_beside(&other).await;
+        assert_eq!(town.status(loan).await, Where::Completed);
+
+        let house = town.start(House::default()).await;
+        let loan = town.child(house).await;
+        town.desk().cancel(house, &alice()).await.unwrap();
+        town.settle_beside(&other).await;
+        assert_eq!(town.status(loan).await, Where::Compensated);
+        assert_eq!(town.status(house).await, Where::Compensated);
+        assert_eq!(town.letters().await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_is_due_is_left_for_a_while_to_the_build_that_knows_it() {
+    let town = Town::new();
+    let other = town.build(elsewhere::sagas());
+    let house = town.start(House::default()).await;
+    let due = |before: TimeDelta| {
+        move |row: &mut SagaRow| {
+            let mut run = Run::of(row).unwrap();
+            row.due_at = Some(SystemClock.now() - before);
+            run.executions[0].due_at = row.due_at;
+            row.body = run.body().unwrap();
+        }
+    };
+    town.change(house, due(TimeDelta::minutes(5))).await;
+    let row = town.row(house).await;
+    drive(&other.core, row.clone(), None).await.unwrap();
+    assert_eq!(town.row(house).await, row);
+    // Whoever is asked to move it does not leave it stuck either.
+    let desk = Sagas::new(other.core.clone());
+    let refused = desk.cancel(house, &alice()).await.unwrap_err();
+    assert_eq!(refused.kind(), Some(Kind::Conflict));
+    assert_eq!(town.row(house).await, row);
+    // Nobody comes who knows it.
+    town.change(house, due(TimeDelta::minutes(11))).await;
+    drive(&other.core, town.row(house).await, None)
+        .await
+        .unwrap();
+    assert_eq!(town.status(house).await, Where::Stuck);
+    let row = town.desk().retry(house, &alice()).await.unwrap();
+    assert_eq!(row.status, "running");
+}
+
+/// What a saga is told by another build, and that for longer than anybody waits for the one that knows it.
+#[tokio::test]
+async fn what_waits_for_a_build_that_does_not_come_is_read_once_it_comes() {
+    for other in others() {
+        let mut town = Town::new();
+        let other = town.build(other);
+        let house = town.start(House::default()).await;
+        let loan = town.child(house).await;
+        town.signal(loan, "yes").await;
+        let own = town.handler.clone();
+        let due = town.store.due_sagas(SystemClock.now(), 10).await.unwrap();
+        for row in due {
+            drive(&own.core, row, None).await.unwrap();
+        }
+        assert_eq!(town.status(loan).await, Where::Completed);
+        // Only the other build is there.
+        town.handler = other.clone();
+        town.settle_once(&other).await;
+        assert_eq!(town.status(house).await, Where::Running);
+        let long_ago =
+            |row: &mut SagaRow| row.due_at = row.due_at.map(|at| at - TimeDelta::hours(1));
+        town.change(house, long_ago).await;
+        drive(&other.core, town.row(house).await, None)
+            .await
+            .unwrap();
+        assert_eq!(town.status(house).await, Where::Stuck);
+        town.handler = own;
+        // What was read, and could not be taken, is taken by a retry; what was not read is read now.
+        if other.core.sagas.contains_key("House") {
+            town.desk().retry(house, &alice()).await.unwrap();
+        }
+        town.settle().await;
+        assert_eq!(town.status(house).await, Where::Completed);
+        let state: House = town.state(house).await;
+        assert!(state.loan.is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_after_the_end_by_a_build_that_does_not_know_the_saga_changes_nothing() {
+    let mut town = Town::new();
+    let other = town.build(BTreeMap::new());
+    town.event(1, 1).await;
+    let loan = SagaId::of::<Loan>(Uuid::from_u128(1)).saga;
+    town.signal(loan, "yes").await;
+    town.settle().await;
+    assert_eq!(town.status(loan).await, Where::Completed);
+    town.event(1, 2).await;
+    town.settle_once(&other).await;
+    town.change(loan, |row| {
+        row.due_at = row.due_at.map(|at| at - TimeDelta::hours(1))
+    })
+    .await;
+    drive(&other.core, town.row(loan).await, None)
+        .await
+        .unwrap();
+    let row = town.row(loan).await;
+    assert_eq!((row.status.as_str(), row.due_at), ("completed", None));
+    assert_eq!(town.letters().await, 0);
+}
+
+/// Writes a field of a body.
+fn set(row: &mut SagaRow, field: &str, value: &serde_json::Value) {
+    let mut stored = Stored::of(row).unwrap();
+    stored.put(field, value).unwrap();
+    row.body = stored.body().unwrap();
+}
+
+#[tokio::test]
+async fn what_a_newer_build_wrote_is_neither_moved_nor_lost() {
+    let mut town = Town::new();
+    let house = town.start(House::default()).await;
+    let loan = town.child(house).await;
+    let of_a_newer = |row: &mut SagaRow| {
+        row.due_at = Some(SystemClock.now());
+        set(row, "format", &json!(1000));
+        set(row, "novelty", &json!({ "not": "known" }));
+        // It has kinds of things that this build cannot even read.
+        set(row, "executions", &json!([{ "waiting": "for the moon" }]));
+    };
+    let before = town.row(loan).await.body;
+    town.change(loan, of_a_newer).await;
+    let row = town.row(loan).await;
+    drive(&town.handler.core, row.clone(), None).await.unwrap();
+    assert_eq!(town.row(loan).await, row);
+    let refused = town.desk().cancel(loan, &alice()).await.unwrap_err();
+    assert_eq!(refused.kind(), Some(Kind::Conflict));
+    town.desk().show(loan).await.unwrap();
+
+    // It is called off.
+    town.desk().cancel(house, &alice()).await.unwrap();
+    let own = town.handler.clone();
+    town.settle_once(&own).await;
+    assert_eq!(town.letters().await, 0);
+    let kept = town.row(loan).await;
+    let novelty = Stored::of(&kept).unwrap().get("novelty");
+    assert_eq!(novelty, Some(json!({ "not": "known" })));
+    assert_eq!(kept.status, "running");
+    // Nobody came: even so all is there.
+    town.change(loan, |row| {
+        row.due_at = row.due_at.map(|at| at - TimeDelta::hours(1))
+    })
+    .await;
+    drive(&own.core, town.row(loan).await, None).await.unwrap();
+    let stuck = town.row(loan).await;
+    let stored = Stored::of(&stuck).unwrap();
+    assert_eq!(stuck.status, "stuck");
+    assert_eq!(stored.get("novelty"), Some(json!({ "not": "known" })));
+    assert_eq!(stored.get::<Vec<Message>>("mail").unwrap().len(), 1);
+
+    // As if the newer build had become this one.
+    town.change(loan, |row| {
+        let mail: serde_json::Value = stored.get("mail").unwrap();
+        row.body = before;
+        (row.status, row.due_at) = ("running".to_owned(), Some(SystemClock.now()));
+        set(row, "mail", &mail);
+    })
+    .await;
+    town.settle().await;
+    assert_eq!(town.status(loan).await, Where::Compensated);
+    assert_eq!(town.status(house).await, Where::Compensated);
+}
