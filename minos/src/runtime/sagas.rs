@@ -76,14 +76,21 @@ impl Due {
             let mut fired = false;
             if store.next_due().await?.is_some_and(|at| at <= now) {
                 fired = self.fire_timers().await?;
-                let due = store.due_sagas(now, BATCH).await?;
+                // What is left to others takes no place of what is not.
+                let due = store
+                    .due_sagas(now, turns.left().saturating_mul(2) + BATCH)
+                    .await?;
                 if !due.is_empty() && unsent.is_none_or(|(at, _)| at.elapsed() > FRESH) {
                     unsent = Some((Instant::now(), self.unsent().await?));
                 }
                 let oldest = unsent.and_then(|(_, oldest)| oldest);
                 for row in turns.mine(due, Instant::now()) {
                     let this = (row.id, row.version);
-                    if busy.len() < self.concurrency && busy.values().all(|(id, _)| *id != row.id) {
+                    if flow(&self.core, &row).is_err() && is_left(&self.core, &row) {
+                        turns.leave(this, Instant::now());
+                    } else if busy.len() < self.concurrency
+                        && busy.values().all(|(id, _)| *id != row.id)
+                    {
                         let core = self.core.clone();
                         let task = running.spawn(async move { drive(&core, row, oldest).await });
                         busy.insert(task.id(), this);

@@ -1,5 +1,7 @@
 //! Two builds of a service at once: one does not know what the other one moves.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -8,7 +10,8 @@ use super::{
     *,
 };
 use crate::{
-    runtime::{Sagas, sagas::drive},
+    health::Health,
+    runtime::{Due, Sagas, Stop, sagas::drive},
     saga::{
         Flow, SagaId,
         run::{Run, Status as Where, Stored},
@@ -244,4 +247,44 @@ async fn what_a_newer_build_wrote_is_neither_moved_nor_lost() {
     town.settle().await;
     assert_eq!(town.status(loan).await, Where::Compensated);
     assert_eq!(town.status(house).await, Where::Compensated);
+}
+
+#[tokio::test]
+async fn sagas_that_nobody_here_knows_do_not_keep_others_from_their_turn() {
+    let town = Town::new();
+    let loan = town.start(Loan::default()).await;
+    town.signal(loan, "yes").await;
+    let template = town.row(loan).await;
+    let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
+    for n in 0..300_u128 {
+        let row = SagaRow {
+            id: Uuid::from_u128(100 + n),
+            name: "Gone".to_owned(),
+            version: 1,
+            due_at: Some(SystemClock.now() - TimeDelta::minutes(1)),
+            ..template.clone()
+        };
+        unit.sagas.push((row, Vec::new()));
+    }
+    town.store.commit(unit).await.unwrap();
+    let (stop, due) = (
+        Stop::default(),
+        Due {
+            core: town.handler.core.clone(),
+            health: Arc::new(Health::default()),
+            name: "sagas".to_owned(),
+            concurrency: 4,
+        },
+    );
+    let runs = tokio::spawn(due.run(stop.clone()));
+    for _ in 0..100 {
+        if town.status(loan).await == Where::Completed {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.stop();
+    runs.await.unwrap().unwrap();
+    assert_eq!(town.status(loan).await, Where::Completed);
+    assert_eq!(town.row(Uuid::from_u128(100)).await.status, "running");
 }
