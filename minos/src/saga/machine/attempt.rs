@@ -16,6 +16,9 @@ use crate::{
     },
 };
 
+/// How often a saga that was called off is asked for its end, at least.
+const OFTEN_ENOUGH: Duration = Duration::from_secs(3600);
+
 /// The longest pause that can be asked for.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -106,7 +109,7 @@ impl Machine<'_> {
         };
         self.message(kind, outgoing.name, execution.command, outgoing.payload);
         self.tried(&execution);
-        let wait = step.timeout.unwrap_or(TIMEOUT);
+        let wait = self.time_to_answer(index, &execution);
         // Without a pause of its own a step is given more time with each attempt.
         let more = match step.backoff {
             None if execution.attempt > 1 => self.pause(index, true, execution.attempt - 1),
@@ -146,9 +149,18 @@ impl Machine<'_> {
             self.note_of("not sent yet", execution, None);
         }
         execution.held = stays;
-        let wait = self.steps[index].timeout.unwrap_or(TIMEOUT);
-        execution.due_at = Some(self.env.now + wait);
+        execution.due_at = Some(self.env.now + self.time_to_answer(index, execution));
         true
+    }
+
+    /// How long an answer may take before it is asked for again.
+    pub(super) fn time_to_answer(&self, index: usize, execution: &Execution) -> Duration {
+        // The timeout of a saga is its own: it may take days, and be called off in vain if the question is lost.
+        if execution.waiting == Waiting::Void && self.nested(index, false) {
+            let doubled = execution.attempt.saturating_sub(1).min(20);
+            return TIMEOUT.saturating_mul(1 << doubled).min(OFTEN_ENOUGH);
+        }
+        self.steps[index].timeout.unwrap_or(TIMEOUT)
     }
 
     /// Nobody answered an attempt: the same execution again.

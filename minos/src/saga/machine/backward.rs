@@ -1,6 +1,6 @@
 //! Backward: an unknown outcome is resolved, then what is done is undone.
 
-use super::{Machine, PERSISTENCE, TIMEOUT, record::plain};
+use super::{Machine, PERSISTENCE, record::plain};
 use crate::{
     message,
     payload::Payload,
@@ -55,8 +55,9 @@ impl Machine<'_> {
         self.send_void(execution);
     }
 
-    pub(super) fn void_again(&mut self, mut execution: Execution) {
-        if execution.attempt >= PERSISTENCE {
+    pub(super) fn void_again(&mut self, index: usize, mut execution: Execution) {
+        // A saga says so when it has ended, however long that takes.
+        if execution.attempt >= PERSISTENCE && !self.nested(index, false) {
             let text = format!(
                 "nobody says whether it ran, after {} questions",
                 execution.attempt
@@ -65,7 +66,7 @@ impl Machine<'_> {
             self.keep(execution);
             return self.stuck(why);
         }
-        execution.attempt += 1;
+        execution.attempt = execution.attempt.saturating_add(1);
         self.send_void(execution);
     }
 
@@ -80,20 +81,16 @@ impl Machine<'_> {
         };
         execution.sent_at = Some(self.env.now);
         execution.held = false;
-        let wait = step.timeout.unwrap_or(TIMEOUT);
-        let wait = wait + self.pause(index, true, execution.attempt - 1);
-        execution.due_at = match target.kind {
-            // It answers when it has ended, however long it takes.
-            TargetKind::Saga => {
-                self.call_off_child(&execution, target.name);
-                None
-            }
-            _ => {
-                let kind = message::Kind::Void;
-                self.message(kind, target.name, execution.command, Payload::null());
-                Some(self.env.now + wait)
-            }
-        };
+        let wait = self.time_to_answer(index, &execution);
+        let repetition = execution.attempt.saturating_sub(1);
+        let wait = wait + self.pause(index, true, repetition);
+        execution.due_at = Some(self.env.now + wait);
+        if target.kind == TargetKind::Saga {
+            self.call_off_child(&execution, target.name);
+        } else {
+            let kind = message::Kind::Void;
+            self.message(kind, target.name, execution.command, Payload::null());
+        }
         self.note_of("asked to void", &execution, None);
         self.keep(execution);
     }

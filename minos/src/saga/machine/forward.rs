@@ -203,7 +203,7 @@ impl Machine<'_> {
             return self.keep(execution);
         }
         match execution.waiting {
-            Waiting::Void => self.void_again(execution),
+            Waiting::Void => self.void_again(index, execution),
             _ if execution.undo => self.undo_again(index, execution),
             _ => {
                 self.note_of("timed out", &execution, None);

@@ -218,3 +218,39 @@ fn one_that_is_refused_undoes_the_other() {
     let undone = ["compensated completed", "compensated compensated"];
     assert_eq!(reached, ends(&undone));
 }
+
+#[test]
+fn a_saga_that_is_called_off_is_asked_again_however_long_it_takes() {
+    let flows = flows();
+    let clock = Ids(AtomicU64::new(1000));
+    let mut env = Env {
+        sagas: &flows,
+        ..env(&clock)
+    };
+    let outer = &*flows["Outer"];
+    let started = machine::start(outer, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let child = started.children[0].0.id;
+    let (wish, by) = (machine::Wish::Cancel, operate::ALICE);
+    let mut moved = machine::operate(outer, started.row, wish, by, &env).unwrap();
+    let mut pauses = Vec::new();
+    for _ in 0..30 {
+        assert_eq!(moved.row.status, "running");
+        let asked = &moved.messages[0];
+        assert_eq!((asked.kind, asked.headers.saga), (Kind::Void, Some(child)));
+        let due = moved.row.due_at.expect("it is asked again");
+        pauses.push(due - env.now);
+        env.now = due;
+        moved = machine::due(outer, moved.row, None, &env).unwrap();
+    }
+    assert!(pauses.is_sorted(), "{pauses:?}");
+    assert!(pauses[0] < chrono::TimeDelta::minutes(2), "{pauses:?}");
+    assert!(pauses[29] <= chrono::TimeDelta::hours(2), "{pauses:?}");
+    // An ended one says so each time.
+    let inner = &*flows["Inner"];
+    let row = started.children[0].0.clone();
+    let ended = answer(inner, row, "A", Status::Done, &env);
+    let told = machine::call_off(inner, ended.row, &env).unwrap();
+    assert_eq!(told.messages[0].headers.status, Some(Status::Done));
+    let moved = answer(outer, moved.row, "begin", Status::Done, &env);
+    assert_eq!(names(&moved), ["UndoInner"]);
+}
