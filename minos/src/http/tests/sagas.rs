@@ -137,3 +137,24 @@ async fn a_step_is_skipped_by_name() {
     assert_eq!(toy.loan().await["timeline"]["steps"][0]["status"], "done");
     problem(toy.order("cancel", &body).await, 400).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_whose_content_cannot_be_read_is_refused_with_the_place() {
+    let toy = with_loan(true).await;
+    for (content, pointer) in [
+        (json!({ "text": 5 }), "/content/text"),
+        (json!({}), "/content"),
+        (Value::Null, "/content"),
+    ] {
+        let mut body = alice();
+        body["content"] = content;
+        let problem = problem(toy.order("signals/Decided", &body).await, 400).await;
+        assert_eq!(problem["pointer"], pointer, "{problem}");
+        assert!(problem.to_string().contains("`Decided`"), "{problem}");
+    }
+    let loan = toy.loan().await;
+    assert_eq!(
+        (&loan["version"], &loan["status"]),
+        (&json!(1), &json!("running"))
+    );
+}

@@ -275,14 +275,20 @@ impl Machine<'_> {
         }
     }
 
-    /// Whether a step that waits for this signal can still be reached, or waits.
-    pub(super) fn awaits(&self, signal: &str) -> bool {
+    /// The first step that waits for this signal, and can still be reached or does so now.
+    pub(super) fn awaited_at(&self, signal: &str) -> Option<usize> {
         let open = |name: &str| match self.run.status(name) {
             None => true,
             Some(status) => matches!(status, StepStatus::Running | StepStatus::Stuck),
         };
         let waits = |s: &StepInfo| waits_for(s, signal) && open(s.name);
-        self.goes_forward() && self.steps.iter().any(waits)
+        let step = self.steps.iter().position(waits);
+        step.filter(|_| self.goes_forward())
+    }
+
+    /// Whether a step that waits for this signal can still be reached, or waits.
+    pub(super) fn awaits(&self, signal: &str) -> bool {
+        self.awaited_at(signal).is_some()
     }
 
     /// Whether a step of this definition waits for this signal.

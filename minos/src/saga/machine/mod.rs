@@ -185,6 +185,10 @@ pub(crate) fn local(
 }
 
 /// A signal came, perhaps from an operator; whether anybody waits for it, too.
+///
+/// # Errors
+/// [`Invalid`](crate::error::Kind::Invalid) if an operator's cannot be read; another one only leaves a line in the
+/// history, as nobody waits to hear of it.
 pub(crate) fn signal(
     flow: &dyn Flow,
     row: SagaRow,
@@ -194,6 +198,7 @@ pub(crate) fn signal(
 ) -> Result<(Moved, bool)> {
     let mut machine = Machine::up_to_date(flow, row, env)?;
     if let Some(by) = by {
+        machine.readable(name, content)?;
         machine.note_decision(&format!("signal `{name}`"), None, by);
     }
     let taken = machine.signal(name, content);

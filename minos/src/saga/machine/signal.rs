@@ -2,6 +2,7 @@
 
 use super::{Machine, record::plain};
 use crate::{
+    error::{Error, Failure, Kind, Result},
     payload::Payload,
     saga::{
         Verdict,
@@ -36,6 +37,28 @@ impl Machine<'_> {
             let signal = self.run.signals.remove(place);
             self.signalled(index, execution, &signal.content);
         }
+    }
+
+    /// Whether the step that waits for a signal, or will, can read its content.
+    pub(super) fn readable(&self, name: &str, content: &Payload) -> Result<()> {
+        let waits =
+            |e: &&Execution| e.waiting == Waiting::Signal && e.target.as_deref() == Some(name);
+        let mut executions = self.run.executions.iter();
+        let now = executions.find(waits).and_then(|e| self.index(&e.step));
+        let Some(index) = now.or_else(|| self.awaited_at(name)) else {
+            return Ok(());
+        };
+        let read = self.flow.signal(index, content, &self.run.state);
+        let Err(failure) = read.map_err(Error::into_failure) else {
+            return Ok(());
+        };
+        if failure.kind() != Kind::Invalid {
+            // What a step makes of it that is not reached yet says nothing about the content.
+            return now.map_or(Ok(()), |_| Err(failure.into()));
+        }
+        let at = format!("/content{}", failure.pointer().unwrap_or_default());
+        let text = format!("the content of the signal `{name}` cannot be read: {failure}");
+        Err(Failure::new(Kind::Invalid, text).at(at).into())
     }
 
     /// A signal came; `false` if nobody waits for it or will.

@@ -132,3 +132,24 @@ fn a_signal_that_this_build_does_not_know_is_kept_for_one_that_does() {
     let moved = answer(&flow, row, "A", Status::Done, &env);
     assert_eq!(names(&moved), ["B"]);
 }
+
+#[test]
+fn an_operators_signal_that_cannot_be_read_is_refused_early_or_not() {
+    let flow = loan(None);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let odd = Payload::encode("odd").unwrap();
+    let started = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let waits = answer(&flow, started.row.clone(), "A", Status::Done, &env);
+    for row in [started.row, waits.row] {
+        let refused = machine::signal(&flow, row.clone(), ("Signal", &odd), Some(ALICE), &env);
+        let failure = refused.unwrap_err().into_failure();
+        assert_eq!(
+            (failure.kind(), failure.pointer()),
+            (error::Kind::Invalid, Some("/content"))
+        );
+        // Nobody waits for an answer to what a handler signals.
+        let noted = machine::signal(&flow, row, ("Signal", &odd), None, &env).unwrap();
+        assert_eq!(noted.0.row.status, "running");
+    }
+}
