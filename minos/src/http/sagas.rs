@@ -173,6 +173,8 @@ async fn show(sagas: &Sagas, saga: Uuid) -> Result<Value> {
     let all = sagas.show(saga).await?;
     let history: Vec<Value> = all.history.iter().map(stored).collect::<Result<_>>()?;
     let mut shown = shown(&all.row)?;
+    // They are lines of the history.
+    shown.remove("latest");
     shown.insert("timeline".to_owned(), json!(all.timeline));
     shown.insert("history".to_owned(), Value::Array(history));
     shown.insert("history_cut".to_owned(), all.cut.into());

@@ -43,9 +43,10 @@ pub struct ShownSaga {
     pub row: SagaRow,
     /// What became of its steps; [`None`] if its state cannot be read.
     pub timeline: Option<Timeline>,
-    /// The last lines of its history, oldest first.
+    /// The last lines of its history, oldest first. Of a saga that moved more than 500 times only the first lines and
+    /// the last 100 are kept, without what is long in them; a line between them says how many there were.
     pub history: Vec<Payload>,
-    /// Whether lines before these were left out.
+    /// Whether there are lines before these.
     pub cut: bool,
 }
 
@@ -75,6 +76,13 @@ impl Sagas {
         }
         let now = self.core.clock.now();
         let run = Run::seen(&row).ok();
+        if let Some(run) = &run {
+            if run.left_out > 0 {
+                let gap = serde_json::json!({ "what": "left out", "lines": run.left_out });
+                history.push(Payload::from_text(gap.to_string()));
+            }
+            history.extend(run.latest.iter().cloned());
+        }
         Ok(ShownSaga {
             timeline: run.map(|run| Timeline::of(&run, now)),
             row,

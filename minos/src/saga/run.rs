@@ -260,6 +260,12 @@ pub(crate) struct Run {
     pub(crate) mail: Vec<Message>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) parent: Option<Parent>,
+    /// The last lines of its history, once it has moved so often that no more are kept beside it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) latest: Vec<Payload>,
+    /// How many lines there were between its first ones and the last.
+    #[serde(default, skip_serializing_if = "none")]
+    pub(crate) left_out: u64,
     /// The process that moved it last: it has the first go at what is due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) owner: Option<Uuid>,
@@ -288,6 +294,8 @@ impl Run {
             choices: BTreeMap::new(),
             signals: Vec::new(),
             mail: Vec::new(),
+            latest: Vec::new(),
+            left_out: 0,
             parent: None,
             owner: None,
             deadline_at: None,
@@ -358,6 +366,10 @@ impl Run {
     pub(crate) fn step(&mut self, name: &str) -> Option<&mut StepRun> {
         self.steps.iter_mut().find(|s| s.name == name)
     }
+}
+
+pub(crate) fn none(number: &u64) -> bool {
+    *number == 0
 }
 
 impl TargetKind {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::run::{Execution, Run, StepRun, Waiting};
+use super::run::{Execution, Run, StepRun, Waiting, none};
 
 /// What became of the steps of a run, and what it waits for.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -17,6 +17,9 @@ pub struct Timeline {
     /// Why it is stuck.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stuck: Option<String>,
+    /// How many lines its history lacks, between the first and the last ones: it moved very often.
+    #[serde(skip_serializing_if = "none")]
+    pub left_out: u64,
 }
 
 /// One step that was reached.
@@ -72,6 +75,7 @@ impl Timeline {
         Self {
             steps: run.steps.iter().map(|s| Passage::of(s, now)).collect(),
             waits: run.executions.iter().map(Wait::of).collect(),
+            left_out: run.left_out,
             stuck: run.halt.as_ref().map(|h| h.why.text.clone()),
         }
     }

@@ -379,6 +379,43 @@ async fn a_saga_waits_while_its_step_is_stuck_and_goes_on_once_that_does() {
     assert_eq!(town.status(street).await, Where::Completed);
 }
 
+#[tokio::test]
+async fn a_saga_that_moved_very_often_shows_how_it_began_and_what_came_last() {
+    let town = Town::new();
+    let lost = town.start(Lost {}).await;
+    let row = town.row(lost).await;
+    drive(&town.handler.core, row, None).await.unwrap();
+    let mut times = 0;
+    let shown = loop {
+        let decision = Decision::by("alice").because(format!("time {times}"));
+        town.desk().retry(lost, &decision).await.unwrap();
+        times += 1;
+        let shown = town.desk().show(lost).await.unwrap();
+        if shown.timeline.as_ref().unwrap().left_out >= 10 || times > 1000 {
+            break shown;
+        }
+    };
+    let lines: Vec<_> = shown.history.iter().map(Payload::as_str).collect();
+    let left_out = shown.timeline.unwrap().left_out;
+    let gap = lines.iter().position(|l| l.contains("left out")).unwrap();
+    assert!(
+        lines[gap].contains(&format!("\"lines\":{left_out}")),
+        "{}",
+        lines[gap]
+    );
+    assert_eq!(lines.len() - gap - 1, 100);
+    let last = format!("time {}", times - 1);
+    assert!(lines[gap..].iter().any(|l| l.contains(&last)), "{last}");
+    assert!(lines[..gap].iter().all(|l| !l.contains(&last)), "{last}");
+    let stored = town.store.saga_history(lost, 10_000).await.unwrap();
+    assert!(
+        stored[0].as_str().contains("started"),
+        "{}",
+        stored[0].as_str()
+    );
+    assert!(stored.len() < 2000, "{}", stored.len());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn instances_that_all_see_a_step_due_run_it_to_one_effect() {
     let town = Town::new();

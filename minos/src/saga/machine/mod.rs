@@ -303,6 +303,7 @@ impl<'a> Machine<'a> {
             }
             self.run.definition = definition;
         }
+        self.bound();
         self.run.owner = Some(self.env.owner);
         self.row.due_at = self.next_due();
         self.row.version += 1;

@@ -1,15 +1,25 @@
 //! What is noted of a saga, and what goes wrong in words.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{By, Machine};
 use crate::{
+    error::Result,
     message::{self, Outcome},
     payload::Payload,
     saga::run::{Execution, Trouble},
 };
+
+/// As long as a saga has moved no more often, its history is kept line by line.
+const FIRST: u64 = 500;
+/// How many lines are kept after that: the last ones, in its row.
+const LAST: usize = 100;
+/// The longest part of such a line, in bytes: the row is read and written as a whole.
+const PART: usize = 512;
 
 /// One line of a saga's history.
 #[derive(Debug, Serialize)]
@@ -97,9 +107,39 @@ impl Machine<'_> {
         self.line(Payload::encode(&entry));
     }
 
-    fn line(&mut self, entry: crate::error::Result<Payload>) {
+    /// Bounds the history: one may wait for years, or be retried by a machine. What it began with is kept for good, then
+    /// its last lines; those in between are counted.
+    pub(super) fn bound(&mut self) {
+        if self.row.version < FIRST {
+            return;
+        }
+        let latest = &mut self.run.latest;
+        latest.extend(self.history.drain(..).map(|line| shortened(&line)));
+        let over = latest.len().saturating_sub(LAST);
+        latest.drain(..over);
+        self.run.left_out += u64::try_from(over).unwrap_or(u64::MAX);
+    }
+
+    fn line(&mut self, entry: Result<Payload>) {
         self.history.extend(entry.ok());
     }
+}
+
+/// A line whose long parts are left out.
+fn shortened(line: &Payload) -> Payload {
+    let short = |part: Payload| match part.as_str().len() {
+        ..=PART => Ok(part),
+        long => Payload::encode(&format!("left out: {long} bytes")),
+    };
+    let all = line
+        .decode::<BTreeMap<String, Payload>>()
+        .and_then(|parts| {
+            let parts = parts
+                .into_iter()
+                .map(|(name, part)| Ok((name, short(part)?)));
+            Payload::encode(&parts.collect::<Result<BTreeMap<_, _>>>()?)
+        });
+    all.unwrap_or_else(|_| Payload::null())
 }
 
 pub(super) fn plain(kind: &str, step: &str, text: &str) -> Trouble {

@@ -224,3 +224,33 @@ fn one_that_has_ended_is_not_given_up() {
         ("completed", None)
     );
 }
+
+#[test]
+fn a_history_is_bounded_whatever_happens() {
+    let flow = TestFlow::new(0, true);
+    let gone = TestFlow::of([step("B")]);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let started = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let moved = answer(&gone, started.row, "A", Status::Done, &env);
+    let (mut row, mut lines) = (moved.row, started.history.len() + moved.history.len());
+    let long = Payload::encode(&"long ".repeat(10_000)).unwrap();
+    for _ in 0..2000 {
+        let moved = retry(&gone, row, &env);
+        assert_eq!(moved.row.status, "stuck");
+        let (late, _) = machine::signal(&flow, moved.row, ("B", &long), None, &env).unwrap();
+        lines += moved.history.len() + late.history.len();
+        row = late.row;
+    }
+    assert!((500..2000).contains(&lines), "{lines} lines");
+    let run = Run::of(&row).unwrap();
+    assert_eq!(run.latest.len(), 100);
+    assert!(run.left_out > 1000, "{}", run.left_out);
+    let size = Payload::encode(&run.latest).unwrap().as_str().len();
+    assert!(size < 100 * 1024, "{size} bytes");
+    let last = run.latest.last().unwrap().as_str();
+    assert!(
+        last.contains("left out: ") && last.contains("\"what\":"),
+        "{last}"
+    );
+}
