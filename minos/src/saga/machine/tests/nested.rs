@@ -254,3 +254,34 @@ fn a_saga_that_is_called_off_is_asked_again_however_long_it_takes() {
     let moved = answer(outer, moved.row, "begin", Status::Done, &env);
     assert_eq!(names(&moved), ["UndoInner"]);
 }
+
+#[test]
+fn a_saga_that_was_undone_counts_as_what_undid_it() {
+    let mut flows = flows();
+    let begin = {
+        let mut outer = flows["Outer"].steps();
+        outer[0].retry = 1;
+        outer
+    };
+    let outer = TestFlow {
+        name: "Outer",
+        ..TestFlow::of(begin)
+    };
+    flows.insert("Outer", Arc::new(outer.clone()));
+    let clock = Ids(AtomicU64::new(1000));
+    let env = Env {
+        sagas: &flows,
+        ..env(&clock)
+    };
+    let started = machine::start(&outer, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    for (ended, again) in [(Status::Refused, false), (Status::Failed, true)] {
+        let child = started.children[0].0.clone();
+        let undone = answer(&*flows["Inner"], child, "A", ended, &env);
+        assert_eq!(undone.row.status, "compensated");
+        assert_eq!(undone.messages[0].headers.status, Some(ended));
+        let moved = answer(&outer, started.row.clone(), "begin", ended, &env);
+        let status = if again { "running" } else { "compensated" };
+        assert_eq!(moved.row.status, status);
+        assert_eq!(moved.row.due_at.is_some(), again);
+    }
+}
