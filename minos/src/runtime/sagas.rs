@@ -20,7 +20,7 @@ use super::{
     handle::{Handler, Incoming},
     park::Tries,
     relay::{OUTBOX, wait},
-    turns::{FIRST_GO, Turns},
+    turns::Turns,
 };
 use crate::{
     clock::{Clock, process},
@@ -125,14 +125,14 @@ impl Due {
     }
 
     /// Until the next saga or timer is due, but not longer than the poll.
-    async fn pause(&self, idle: bool, waits: bool) -> Result<Duration> {
+    async fn pause(&self, idle: bool, waits: Option<Duration>) -> Result<Duration> {
         let next = self.core.store.next_due().await?;
         let until = next.map(|at| (at - self.core.clock.now()).to_std().unwrap_or_default());
         // What is due now is being worked on; its end wakes the loop.
         let least = match (waits, idle) {
-            (true, _) => FIRST_GO / 4,
-            (false, true) => Duration::from_millis(5),
-            (false, false) => POLL,
+            (Some(pause), _) => pause,
+            (None, true) => Duration::from_millis(5),
+            (None, false) => POLL,
         };
         Ok(until.unwrap_or(POLL).clamp(least, POLL))
     }
@@ -198,6 +198,8 @@ pub(crate) async fn drive(
     let (flow, run) = match known {
         Ok(known) => known,
         Err(e) if e.kind() == Some(Kind::Wiring) && is_left(core, &row) => return Ok(Driven::Left),
+        // It is due only for what waits in it.
+        Err(_) if Status::of(&row) == Some(Status::Stuck) => return Ok(Driven::Left),
         Err(e) => {
             let moved = machine::abandon(row, &e.to_string(), core.clock.now());
             return settle(commit(core, moved, None).await);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{saga::run::Run, store::SagaRow};
 
 /// How long the process that moved a saga last is left alone with what is due of it.
-pub(super) const FIRST_GO: Duration = Duration::from_millis(250);
+const FIRST_GO: Duration = Duration::from_millis(250);
 
 /// How long what this build does not know is not looked at again.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -75,9 +75,14 @@ impl Turns {
         self.unknown.clear();
     }
 
-    /// Whether something was left to others.
-    pub(super) fn waits(&self) -> bool {
-        self.left() > 0
+    /// How soon what was left to others is looked at again, if anything was.
+    pub(super) fn waits(&self) -> Option<Duration> {
+        match (self.left.is_empty(), self.unknown.is_empty()) {
+            (false, _) => Some(FIRST_GO / 4),
+            // It may be there for long, and is not this process's to hurry.
+            (true, false) => Some(FIRST_GO),
+            (true, true) => None,
+        }
     }
 
     /// How much was left to others.
@@ -112,7 +117,7 @@ mod tests {
     fn what_another_process_moved_last_is_left_to_it_for_a_moment() {
         let (me, other) = (Uuid::from_u128(1), Some(Uuid::from_u128(2)));
         let (mut turns, now) = (Turns::new(me), Instant::now());
-        let mut takes = |row, now| (turns.mine(vec![row], now).len(), turns.waits());
+        let mut takes = |row, now| (turns.mine(vec![row], now).len(), turns.waits().is_some());
         assert_eq!(takes(row(1, Some(me)), now), (1, false));
         assert_eq!(takes(row(1, None), now), (1, false));
         assert_eq!(takes(row(1, other), now), (0, true));

@@ -288,3 +288,23 @@ async fn sagas_that_nobody_here_knows_do_not_keep_others_from_their_turn() {
     assert_eq!(town.status(loan).await, Where::Completed);
     assert_eq!(town.row(Uuid::from_u128(100)).await.status, "running");
 }
+
+#[tokio::test]
+async fn what_waits_in_a_row_that_nobody_can_read_moves_nothing_for_ever() {
+    let mut town = Town::new();
+    let house = town.start(House::default()).await;
+    let loan = town.child(house).await;
+    town.change(loan, |row| set(row, "executions", &json!("broken")))
+        .await;
+    town.desk().cancel(house, &alice()).await.unwrap();
+    let other = town.build(BTreeMap::new());
+    town.settle_once(&other).await;
+    let core = town.handler.core.clone();
+    drive(&core, town.row(loan).await, None).await.unwrap();
+    let stuck = town.row(loan).await;
+    assert_eq!(stuck.status, "stuck");
+    let mail: Vec<Message> = Stored::of(&stuck).unwrap().get("mail").unwrap();
+    assert_eq!(mail.len(), 1);
+    drive(&core, stuck.clone(), None).await.unwrap();
+    assert_eq!(town.row(loan).await, stuck);
+}
