@@ -144,8 +144,8 @@ fn start_as(
     machine.finish()
 }
 
-#[cfg(test)]
 /// An answer came. A late, duplicate, or foreign one only leaves a line in the history.
+#[cfg(test)]
 pub(crate) fn reply(
     flow: &dyn Flow,
     row: SagaRow,
@@ -205,8 +205,8 @@ pub(crate) fn signal(
     Ok((machine.finish()?, taken))
 }
 
-#[cfg(test)]
 /// The saga that started this one calls it off.
+#[cfg(test)]
 pub(crate) fn call_off(flow: &dyn Flow, row: SagaRow, env: &Env<'_>) -> Result<Moved> {
     let mut machine = Machine::of(flow, row, env)?;
     machine.called_off();
