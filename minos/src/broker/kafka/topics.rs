@@ -7,7 +7,7 @@
 //! break, so a topic that was removed and made again is new.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -20,7 +20,7 @@ use rdkafka::{
         AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication,
     },
     consumer::{BaseConsumer, Consumer as _},
-    error::{KafkaError, RDKafkaErrorCode as Code},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode as Code},
     message::{Headers as _, Message as _},
     topic_partition_list::{Offset, TopicPartitionList},
 };
@@ -228,23 +228,23 @@ impl Topics {
         let look = move || -> Result<Vec<u32>> {
             let consumer: BaseConsumer<Quiet> =
                 config.create_with_context(Quiet).map_err(error::config)?;
-            let mut ends = TopicPartitionList::new();
-            for partition in 0..partitions {
-                let partition = i32::try_from(partition).unwrap_or(i32::MAX);
-                ends.add_partition_offset(&name, partition, Offset::OffsetTail(1))
-                    .map_err(error::from)?;
-            }
-            consumer.assign(&ends).map_err(error::from)?;
+            // By their numbers: librdkafka lets half a second pass until it asks for the tail of a partition.
+            let last = last_places(&consumer, &name, partitions, patience)?;
+            consumer.assign(&last).map_err(error::from)?;
             let started = Instant::now();
-            let (mut counts, mut ended) = (Vec::new(), 0);
-            while ended < partitions {
+            let (mut counts, mut ended) = (Vec::new(), BTreeSet::new());
+            while ended.len() < last.count() {
                 match consumer.poll(Duration::from_millis(100)) {
                     Some(Ok(last)) => {
                         let headers = last.headers().into_iter().flat_map(|h| h.iter());
                         let pairs = headers.map(|h| (h.key, h.value));
                         counts.extend(cloudevents::partitions(pairs));
+                        ended.insert(last.partition());
                     }
-                    Some(Err(KafkaError::PartitionEOF(_))) => ended += 1,
+                    // What stood there is no message.
+                    Some(Err(KafkaError::PartitionEOF(partition))) => {
+                        ended.insert(partition);
+                    }
                     Some(Err(e)) => debug!(error = %e, topic = &*name, "looking at its end"),
                     None => {}
                 }
@@ -307,6 +307,43 @@ impl Topics {
     fn known(&self) -> MutexGuard<'_, HashMap<String, Topic>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Where the last message of each partition stands that has one.
+fn last_places(
+    consumer: &BaseConsumer<Quiet>,
+    topic: &str,
+    partitions: u32,
+    patience: Duration,
+) -> Result<TopicPartitionList> {
+    let ask = |edge: Offset| -> KafkaResult<TopicPartitionList> {
+        let mut edges = TopicPartitionList::new();
+        for partition in 0..partitions {
+            let partition = i32::try_from(partition).unwrap_or(i32::MAX);
+            edges.add_partition_offset(topic, partition, edge)?;
+        }
+        consumer.offsets_for_times(edges, patience)
+    };
+    let (first, end) = (ask(Offset::Beginning), ask(Offset::End));
+    let (first, end) = (first.map_err(error::from)?, end.map_err(error::from)?);
+    let mut last = TopicPartitionList::new();
+    for end in end.elements() {
+        let first = first.find_partition(topic, end.partition());
+        let first = first.map_or(Offset::Invalid, |first| first.offset());
+        match (first, end.offset()) {
+            (Offset::Offset(first), Offset::Offset(end_at)) => {
+                if first < end_at {
+                    last.add_partition_offset(topic, end.partition(), Offset::Offset(end_at - 1))
+                        .map_err(error::from)?;
+                }
+            }
+            _ => {
+                let why = format!("the end of topic `{topic}` is not known");
+                return Err(Error::Unavailable(why.into()));
+            }
+        }
+    }
+    Ok(last)
 }
 
 /// What the settings of a topic may cost, in words.
