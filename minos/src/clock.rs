@@ -80,10 +80,42 @@ impl Clock for FixedClock {
 /// What tells this process from others, as long as it runs: a hint, and nothing that anything depends on.
 pub(crate) fn process() -> Uuid {
     static PROCESS: std::sync::OnceLock<Uuid> = std::sync::OnceLock::new();
+    #[cfg(any(test, feature = "testing"))]
+    if let Some(process) = PRETENDED.get() {
+        return process;
+    }
     *PROCESS.get_or_init(Uuid::new_v4)
+}
+
+#[cfg(any(test, feature = "testing"))]
+thread_local! {
+    static PRETENDED: std::cell::Cell<Option<Uuid>> = const { std::cell::Cell::new(None) };
+}
+
+/// From now on this thread belongs to another process: for a test that starts again what it has killed.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) fn pretend(process: Option<Uuid>) {
+    PRETENDED.set(process);
 }
 
 /// Drops what is finer than a microsecond.
 pub(crate) fn micros(at: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_the_same_until_a_test_starts_another_one() {
+        let own = process();
+        let new = Uuid::new_v4();
+        let pretended = std::thread::spawn(move || {
+            pretend(Some(new));
+            process()
+        });
+        assert_eq!(pretended.join().unwrap(), new);
+        assert_eq!(process(), own);
+    }
 }

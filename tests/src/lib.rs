@@ -5,6 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use minos::prelude::*;
 use minos::sqlx;
 
+mod careless;
+
+pub use self::careless::{Again, Careless, Doubled, Otherwise, Ran};
+
 minos::service!("trial");
 
 /// A number.
@@ -99,35 +103,6 @@ impl Noting {
     async fn note(&mut self, cx: &Context) -> Result<()> {
         let name = Some(format!("saga {}", self.text));
         Counter::create(cx, Counter { value: 0, name })?;
-        Ok(())
-    }
-}
-
-/// A saga with an effect that depends on what no unit of work knows: a crash test must find it.
-#[model]
-pub struct Careless {
-    /// How many counters it is to make.
-    pub times: u32,
-}
-
-/// How often the careless step has run.
-static RAN: AtomicU32 = AtomicU32::new(0);
-
-#[saga]
-impl Careless {
-    /// Makes more of them when it runs again.
-    #[step]
-    async fn count(&mut self, cx: &Context) -> Result<()> {
-        let again = u32::from(RAN.fetch_add(1, Ordering::Relaxed) > 0);
-        for value in 0..self.times + again {
-            Counter::create(
-                cx,
-                Counter {
-                    value: value.into(),
-                    name: None,
-                },
-            )?;
-        }
         Ok(())
     }
 }

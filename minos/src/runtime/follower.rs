@@ -35,11 +35,27 @@ pub(crate) struct Follower {
     pub(crate) concurrency: usize,
 }
 
+/// The cursor of an impl block.
+fn cursor(handlers: &Handlers) -> String {
+    format!("follow:{}", handlers.name)
+}
+
+/// Whether an impl block that follows the log has not come to its end.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) async fn is_behind(
+    store: &dyn store::Store,
+    handlers: &Handlers,
+) -> store::Result<bool> {
+    let cursor = store.cursor(&cursor(handlers)).await?;
+    // Who follows has taken it.
+    Ok(cursor.fence > 0 && !store.events(cursor.position, 1).await?.is_empty())
+}
+
 impl Follower {
     pub(crate) async fn run(self, stop: Stop) -> Result<()> {
         let store = self.handler.core.store.clone();
         let mut changes = store.changes();
-        let name = format!("follow:{}", self.handlers.name);
+        let name = cursor(&self.handlers);
         let begin = self.begin().await?;
         let mut cursor = store.take_cursor(&name).await?;
         while cursor.position < begin {

@@ -30,7 +30,11 @@ pub(crate) use self::{
 };
 
 #[cfg(any(test, feature = "testing"))]
-pub(crate) use self::sagas::{commit, drive, told};
+pub(crate) use self::{
+    follower::is_behind,
+    relay::unsent,
+    sagas::{commit, drive, told},
+};
 
 pub use self::{
     desk::{Sagas, ShownSaga},

@@ -43,6 +43,19 @@ const CALM: Duration = Duration::from_secs(10);
 /// The cursor of what is sent.
 pub(super) const OUTBOX: &str = "relay:outbox";
 
+/// The ids of the messages and events that, as far as the store knows, still have to be published; at most a batch.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) async fn unsent(store: &dyn store::Store) -> store::Result<Vec<Uuid>> {
+    let (outbox, events) = (
+        store.cursor(Source::Outbox.cursor()).await?,
+        store.cursor(Source::Events.cursor()).await?,
+    );
+    let messages = store.outbox(outbox.position, BATCH).await?;
+    let events = store.events(events.position, BATCH).await?;
+    let messages = messages.into_iter().map(|(_, message)| message.id);
+    Ok(messages.chain(events.into_iter().map(|e| e.id)).collect())
+}
+
 /// Publishes one service's events and outgoing messages.
 #[derive(Debug, Clone)]
 pub(crate) struct Relay {

@@ -23,6 +23,8 @@ mod postgres;
 #[cfg(not(feature = "postgres"))]
 #[path = "without/postgres.rs"]
 mod postgres;
+#[cfg(any(test, feature = "testing"))]
+mod quiet;
 mod sagas;
 #[cfg(feature = "sqlite")]
 mod sqlite;

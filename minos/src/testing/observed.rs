@@ -38,6 +38,21 @@ pub trait Observer: fmt::Debug + Send + Sync + 'static {
 
     /// After it was done.
     async fn after(&self, moment: Moment<'_>);
+
+    /// A group of the broker is joined.
+    fn joined(&self, group: &str, topics: &[String]) {
+        let _ = (group, topics);
+    }
+
+    /// A member of a group got these.
+    fn delivered(&self, group: &str, deliveries: &[Delivery]) {
+        let _ = (group, deliveries);
+    }
+
+    /// A member of a group is about to commit that everything up to these is done.
+    fn done(&self, group: &str, done: &[Origin]) {
+        let _ = (group, done);
+    }
 }
 
 /// A store that an observer looks at.
@@ -260,7 +275,9 @@ impl Broker for ObservedBroker {
         topics: &[String],
     ) -> broker::Result<Box<dyn Subscription>> {
         let subscription = self.broker.subscribe(group, topics).await?;
+        self.observer.joined(group, topics);
         Ok(Box::new(ObservedSubscription {
+            group: group.to_owned(),
             subscription,
             observer: self.observer.clone(),
         }))
@@ -281,6 +298,7 @@ impl Broker for ObservedBroker {
 
 #[derive(Debug)]
 struct ObservedSubscription {
+    group: String,
     subscription: Box<dyn Subscription>,
     observer: Arc<dyn Observer>,
 }
@@ -288,11 +306,14 @@ struct ObservedSubscription {
 #[async_trait]
 impl Subscription for ObservedSubscription {
     async fn next(&mut self, max: usize) -> broker::Result<Vec<Delivery>> {
-        self.subscription.next(max).await
+        let deliveries = self.subscription.next(max).await?;
+        self.observer.delivered(&self.group, &deliveries);
+        Ok(deliveries)
     }
 
     async fn commit(&mut self, done: &[Origin]) -> broker::Result<()> {
         self.observer.before(Moment::Offsets(done)).await;
+        self.observer.done(&self.group, done);
         self.subscription.commit(done).await?;
         self.observer.after(Moment::Offsets(done)).await;
         Ok(())

@@ -4,7 +4,7 @@ use desk::Order;
 use desk_api::{
     Carrier, Paid, Pay, PaymentError, Release, Reserve, Reserved, Ship, Shipped, StockError,
 };
-use minos::testing::{End, SagaTest, saga};
+use minos::testing::{CrashTest, End, SagaTest, saga};
 
 use crate::id;
 
@@ -122,7 +122,7 @@ fn an_order_survives_every_crash() -> Order {
 }
 
 #[minos::crash_test(desk::service(), shops::service())]
-fn an_order_that_is_undone_survives_every_crash() -> Order {
+fn an_order_that_is_undone_survives_every_crash_and_a_second_one() -> CrashTest<Order> {
     // The bank declines.
-    order("tea", 0)
+    CrashTest::of(order("tea", 0)).twice(9)
 }
