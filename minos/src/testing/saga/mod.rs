@@ -3,32 +3,33 @@
 //! Nothing is sent anywhere and time stands still, so a test is a script: what is sent, how it is answered, how the
 //! saga ends. Every expectation that does not hold fails the test at its own line.
 
+mod answer;
+mod expect;
+mod settle;
+
 use std::{
     collections::VecDeque, fmt, future::Future, marker::PhantomData, sync::Arc, time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
+use self::settle::settle;
 use crate::{
     clock::{Clock, FixedClock},
     context::{Context, Core, Limits, Slots},
     enroute::{BoxFuture, Resources},
-    error::{self, Error, ErrorModel, Result},
-    message::{Headers, Kind, Message, Status, replies_topic},
+    error::Result,
+    message::{Kind, Message},
     payload::Payload,
-    runtime,
-    saga::{Saga, SagaEntry, Signal, StepTarget, run::Run},
+    saga::{Saga, SagaEntry, run::Run},
     service::in_unit,
     store::{Position, SagaRow, memory},
 };
 
 /// The name of the service that the saga believes to be in.
 const SERVICE: &str = "test";
-/// After so many rounds at one moment something turns in a circle.
-const ROUNDS: usize = 1000;
 
 /// Tests a saga without any service, broker, or file.
 ///
@@ -197,105 +198,6 @@ impl<S: Saga> SagaTest<S> {
         self
     }
 
-    /// Expects that the next message is this one.
-    #[track_caller]
-    #[must_use]
-    pub fn expect_sent<C: StepTarget + Serialize>(self, content: C) -> Self {
-        self.next(&content, "the message", |sent| {
-            sent.message.kind != Kind::Void && !sent.undo
-        })
-    }
-
-    /// Expects that the next message is this one, and that it undoes something.
-    #[track_caller]
-    #[must_use]
-    pub fn expect_compensated<C: StepTarget + Serialize>(self, content: C) -> Self {
-        self.next(&content, "the compensation", |sent| sent.undo)
-    }
-
-    /// Expects that the participant is asked whether this command ran, and not to run it any more. Answer with
-    /// [`reply`](Self::reply) if it ran, with [`voided`](Self::voided) if it did not.
-    #[track_caller]
-    #[must_use]
-    pub fn expect_void<C: StepTarget>(mut self) -> Self {
-        self.begin();
-        match self.sent.pop_front() {
-            Some(sent) if sent.message.kind == Kind::Void && sent.message.name == C::NAME => {}
-            Some(other) => failed(&format!("expected a void of `{}`, found {other}", C::NAME)),
-            None => self.nothing(&format!("a void of `{}`", C::NAME)),
-        }
-        self
-    }
-
-    /// Expects that no other message was sent.
-    #[track_caller]
-    pub fn expect_nothing_sent(mut self) -> Self {
-        self.begin();
-        if let Some(sent) = self.sent.front() {
-            failed(&format!("expected no message, found {sent}"));
-        }
-        self
-    }
-
-    /// The oldest unanswered message is answered. The answer to a contract without a reply is `()`.
-    #[track_caller]
-    #[must_use]
-    pub fn reply<R: Serialize>(self, reply: R) -> Self {
-        self.answer(None, Status::Done, &reply)
-    }
-
-    /// The oldest unanswered message of this contract is answered: for steps of a parallel group.
-    #[track_caller]
-    #[must_use]
-    pub fn reply_to<C: StepTarget<Reply: Serialize>>(self, reply: C::Reply) -> Self {
-        self.answer(Some(C::NAME), Status::Done, &reply)
-    }
-
-    /// The oldest unanswered message is refused in the participant's words.
-    #[track_caller]
-    #[must_use]
-    pub fn refuse<E: ErrorModel + Serialize>(self, error: E) -> Self {
-        self.answer(None, Status::Refused, &error)
-    }
-
-    /// The oldest unanswered message of this contract is refused.
-    #[track_caller]
-    #[must_use]
-    pub fn refuse_to<C: StepTarget<Error: Serialize>>(self, error: C::Error) -> Self {
-        self.answer(Some(C::NAME), Status::Refused, &error)
-    }
-
-    /// The oldest unanswered message cannot be handled.
-    #[track_caller]
-    #[must_use]
-    pub fn fail(self, why: &str) -> Self {
-        self.answer(None, Status::Failed, why)
-    }
-
-    /// The oldest unanswered message of this contract cannot be handled.
-    #[track_caller]
-    #[must_use]
-    pub fn fail_to<C: StepTarget>(self, why: &str) -> Self {
-        self.answer(Some(C::NAME), Status::Failed, why)
-    }
-
-    /// The participant never ran the oldest unanswered command, and never will.
-    #[track_caller]
-    #[must_use]
-    pub fn voided(self) -> Self {
-        self.answer(None, Status::Voided, &())
-    }
-
-    /// A signal comes.
-    #[track_caller]
-    #[must_use]
-    pub fn signal<C: Signal>(mut self, content: C) -> Self {
-        self.begin();
-        let content = encode(&content);
-        self.tell(Kind::Signal, C::NAME, self.id, content, |_| {});
-        self
-    }
-
     /// Time passes until something is due: the end of an attempt, of a pause, of a deadline.
     #[track_caller]
     #[must_use]
@@ -319,48 +221,6 @@ impl<S: Saga> SagaTest<S> {
         }
         self.until(end);
         self
-    }
-
-    /// Expects how the saga stands.
-    #[track_caller]
-    pub fn expect_end(mut self, end: End) -> Self {
-        self.begin();
-        let row = self.row(self.id);
-        if row.status != end.as_str() {
-            let why = Run::of(&row).ok().and_then(|run| run.error);
-            let why = why.map_or_else(String::new, |e| format!(" ({}: {})", e.step, e.text));
-            failed(&format!(
-                "expected that the saga is {}, it is {}{why}",
-                end.as_str(),
-                row.status
-            ));
-        }
-        self
-    }
-
-    /// Expects the saga's own state.
-    #[track_caller]
-    pub fn expect_state(self, state: S) -> Self
-    where
-        S: PartialEq + fmt::Debug,
-    {
-        let mut this = self;
-        this.begin();
-        let found = this.state();
-        if found != state {
-            failed(&format!("expected the state {state:?}, found {found:?}"));
-        }
-        this
-    }
-
-    /// Expects something of what the unit of work sees, such as the aggregates that local steps have made.
-    #[track_caller]
-    pub fn expect<T: Send>(
-        mut self,
-        look: impl for<'a> Fn(&'a Context) -> BoxFuture<'a, Result<T>> + Send + Sync,
-    ) -> Self {
-        self.begin();
-        self.given(look)
     }
 
     /// The saga's own state.
@@ -388,86 +248,6 @@ impl<S: Saga> SagaTest<S> {
         match started {
             Ok(accepted) => self.id = accepted.0.saga,
             Err(e) => failed(&format!("the saga does not start: {e}")),
-        }
-        self.settle();
-    }
-
-    #[track_caller]
-    fn next<C: StepTarget + Serialize>(
-        mut self,
-        content: &C,
-        what: &str,
-        fits: impl Fn(&Sent) -> bool,
-    ) -> Self {
-        self.begin();
-        let content = encode(content);
-        let wanted = format!("{what} `{}` {content:?}", C::NAME);
-        let Some(sent) = self.sent.pop_front() else {
-            self.nothing(&wanted);
-        };
-        let same = json(&sent.message.payload) == json(&content);
-        if !(fits(&sent) && sent.message.name == C::NAME && same) {
-            failed(&format!("expected {wanted}, found {sent}"));
-        }
-        self
-    }
-
-    #[track_caller]
-    fn answer<T: Serialize + ?Sized>(
-        mut self,
-        to: Option<&str>,
-        status: Status,
-        content: &T,
-    ) -> Self {
-        self.begin();
-        let fits = |sent: &Sent| to.is_none_or(|name| sent.message.name == name);
-        let Some(place) = self.asked.iter().position(fits) else {
-            let of = to.map_or_else(String::new, |name| format!(" of `{name}`"));
-            failed(&format!("no message{of} waits for an answer"));
-        };
-        let asked = self.asked.remove(place);
-        let headers = &asked.message.headers;
-        let (Some(saga), Some(command)) = (headers.saga, headers.command) else {
-            failed(&format!("nobody waits for the answer to {asked}"));
-        };
-        // A void is about the same command: one answer is for both.
-        self.asked
-            .retain(|other| other.message.headers.command != Some(command));
-        let payload = encode(content);
-        self.tell(Kind::Reply, &asked.message.name, saga, payload, |headers| {
-            headers.command = Some(command);
-            headers.status = Some(status);
-        });
-        self
-    }
-
-    #[track_caller]
-    fn tell(
-        &mut self,
-        kind: Kind,
-        name: &str,
-        saga: Uuid,
-        payload: Payload,
-        head: impl FnOnce(&mut Headers),
-    ) {
-        let core = self.core.clone();
-        let mut headers = Headers {
-            saga: Some(saga),
-            ..Headers::default()
-        };
-        head(&mut headers);
-        let message = Message {
-            id: core.clock.new_uuid(),
-            kind,
-            topic: replies_topic(SERVICE),
-            name: name.to_owned(),
-            key: saga.to_string(),
-            at: core.clock.now(),
-            headers,
-            payload,
-        };
-        if let Err(e) = self.wait(tell(&core, &message)) {
-            failed(&format!("the saga cannot take it: {e}"));
         }
         self.settle();
     }
@@ -512,15 +292,6 @@ impl<S: Saga> SagaTest<S> {
         row.unwrap_or_else(|| failed("the saga is gone"))
     }
 
-    #[track_caller]
-    fn nothing(&self, wanted: &str) -> ! {
-        let row = self.row(self.id);
-        failed(&format!(
-            "expected {wanted}, found no message; the saga is {}",
-            row.status
-        ))
-    }
-
     /// Waits in a thread of its own: the test may be asynchronous itself.
     fn wait<T: Send>(&self, future: impl Future<Output = T> + Send) -> T {
         let Some(runtime) = &self.runtime else {
@@ -531,61 +302,9 @@ impl<S: Saga> SagaTest<S> {
     }
 }
 
-/// Delivers what the saga (or one inside it) tells itself, and runs what is due now; answers what was sent to others.
-async fn settle(core: &Arc<Core>, mut seen: Position) -> Result<(Position, Vec<Sent>)> {
-    let own = replies_topic(&core.name);
-    let mut all = Vec::new();
-    for _ in 0..ROUNDS {
-        let messages = core.store.outbox(seen, 100).await?;
-        let rows = core.store.due_sagas(core.clock.now(), 100).await?;
-        if messages.is_empty() && rows.is_empty() {
-            return Ok((seen, all));
-        }
-        for (position, message) in messages {
-            seen = position;
-            if message.topic == own {
-                tell(core, &message).await?;
-            } else {
-                let undo = undoes(core, &message).await?;
-                all.push(Sent { message, undo });
-            }
-        }
-        for row in rows {
-            runtime::drive(core, row, None).await?;
-        }
-    }
-    failed("the saga moves for ever without an answer and without time")
-}
-
-/// Hands an answer or a signal to its saga.
-async fn tell(core: &Core, message: &Message) -> Result<()> {
-    let saga = message.headers.saga.unwrap_or_default();
-    let row = core.store.saga(saga).await?;
-    let row = row.ok_or_else(|| Error::new(error::Kind::NotFound, "there is no such saga"))?;
-    let moved = runtime::told(core, row, message)?;
-    Ok(runtime::commit(core, moved, Some(message.id)).await?)
-}
-
-/// Whether a message is of a compensation.
-async fn undoes(core: &Core, message: &Message) -> Result<bool> {
-    let Some(saga) = message.headers.saga else {
-        return Ok(false);
-    };
-    let Some(row) = core.store.saga(saga).await? else {
-        return Ok(false);
-    };
-    let run = Run::of(&row)?;
-    let of = |command| run.executions.iter().find(|e| e.command == command);
-    Ok(message.headers.command.and_then(of).is_some_and(|e| e.undo))
-}
-
 #[track_caller]
 fn encode<T: Serialize + ?Sized>(content: &T) -> Payload {
     Payload::encode(content).unwrap_or_else(|e| failed(&e.to_string()))
-}
-
-fn json(payload: &Payload) -> Option<Value> {
-    payload.decode().ok()
 }
 
 /// Fails the test at the line of its caller.
