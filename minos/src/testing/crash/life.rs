@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{
     CrashTest,
     effects::{Effects, effects, sagas},
+    folder,
     fuse::Fuse,
     witness::Witness,
 };
@@ -30,9 +31,9 @@ use crate::{
 };
 
 /// How long one run, with its crashes, may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// How long the services may take to be ready.
-const START: Duration = Duration::from_secs(30);
+const START: Duration = Duration::from_secs(60);
 /// How long nothing moves until the stores are asked whether something will.
 const LOOK: Duration = Duration::from_millis(5);
 /// How soon they are asked again if nothing has moved.
@@ -81,6 +82,8 @@ pub(super) fn run<S: Saga>(
         match lived {
             Some(lived) => {
                 let (effects, stack) = lived.map_err(|e| blame(e, &crashed))?;
+                // Files that are left behind are in nobody's way; those of a run that failed are there to be looked at.
+                let _ = std::fs::remove_dir_all(folder(&name));
                 return Ok(Ran {
                     effects,
                     crashed,

@@ -6,7 +6,7 @@ mod life;
 mod moments;
 mod witness;
 
-use std::{fmt, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use self::{
     effects::Difference,
@@ -116,9 +116,13 @@ impl<S: Saga> CrashTest<S> {
     }
 }
 
-/// A folder of its own, as `name` says.
+/// Where a run keeps its files.
+fn folder(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("minos-crash-{name}"))
+}
+
 fn embedded(name: &str) -> Result<Config> {
-    let folder = std::env::temp_dir().join(format!("minos-crash-{name}"));
+    let folder = folder(name);
     let folder = folder.display();
     Config::default()
         .set("http.bind", "127.0.0.1:0")?

@@ -20,25 +20,25 @@ fn server(variable: &str) -> Result<String> {
 }
 
 thread_local! {
-    /// What the topics of all runs of one thread begin with: one comes after the other, and each leaves its topics
-    /// only when all that was published is handled. To make topics takes Kafka longer than a run.
-    static PREFIX: String = format!("{}.", Uuid::now_v7().simple());
+    /// The name of the database of all runs of one thread, and of the prefix of their topics: one comes after the
+    /// other. Each begins with a new database, but leaves its topics only when all that was published is handled; to
+    /// make them takes Kafka longer than a run.
+    static NAME: String = format!("crash_{}", Uuid::now_v7().simple());
 }
 
-/// A database of its own, in which each service has a schema.
-fn config(name: &str) -> Result<Config> {
+fn config(_: &str) -> Result<Config> {
+    let name = NAME.with(String::clone);
     let (postgres, kafka) = (server("MINOS_TEST_POSTGRES")?, server("MINOS_TEST_KAFKA")?);
     let url = postgres
         .rsplit_once('/')
         .map_or(postgres.as_str(), |(url, _)| url);
-    let database = format!("crash_{name}");
-    create(&postgres, &database)?;
+    create(&postgres, &name)?;
     Config::default()
         .set("http.bind", "127.0.0.1:0")?
         .set("http.workers", "1")?
-        .set("database.url", &format!("{url}/{database}"))?
+        .set("database.url", &format!("{url}/{name}"))?
         .set("broker.url", &format!("kafka://{kafka}"))?
-        .set("broker.prefix", &PREFIX.with(String::clone))?
+        .set("broker.prefix", &format!("{name}."))?
         .set("broker.partitions", "1")?
         // A group is told sooner of who comes and goes; who waits for messages asks less often.
         .set(
@@ -48,6 +48,7 @@ fn config(name: &str) -> Result<Config> {
         .set("runtime.stop_grace", "30s")
 }
 
+/// Makes a database anew.
 fn create(server: &str, database: &str) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -55,9 +56,14 @@ fn create(server: &str, database: &str) -> Result<()> {
         .map_err(Error::other)?;
     runtime.block_on(async {
         let mut connection = PgConnection::connect(server).await.map_err(Error::other)?;
-        let create = format!("CREATE DATABASE {database} TEMPLATE template0");
-        let made = connection.execute(AssertSqlSafe(create)).await;
-        made.map(|_| ()).map_err(Error::other)
+        for change in [
+            format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"),
+            format!("CREATE DATABASE {database} TEMPLATE template0"),
+        ] {
+            let made = connection.execute(AssertSqlSafe(change)).await;
+            made.map_err(Error::other)?;
+        }
+        Ok(())
     })
 }
 
