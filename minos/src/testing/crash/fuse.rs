@@ -82,8 +82,10 @@ impl Observer for Fuse {
     }
 
     async fn after(&self, moment: Moment<'_>) {
-        if let Moment::Publish(messages) = moment {
-            self.sent(messages);
+        match moment {
+            Moment::Commit(unit) => self.witness.committed(unit),
+            Moment::Publish(messages) => self.sent(messages),
+            Moment::Cursor(_) | Moment::Offsets(_) => {}
         }
         self.pass("after", &moment).await;
     }

@@ -27,6 +27,9 @@ struct Seen {
     published: HashMap<String, HashMap<Uuid, usize>>,
     /// How far a group has come in a partition.
     places: BTreeMap<(String, String, u32), Place>,
+    /// What was committed to be published, and to which topic. A store may hide it for a while: on PostgreSQL, as long
+    /// as an older transaction runs in any database of the server.
+    committed: HashMap<Uuid, String>,
     views: BTreeSet<String>,
 }
 
@@ -74,6 +77,15 @@ impl Witness {
         }
     }
 
+    pub(super) fn committed(&self, unit: &UnitOfWork) {
+        let messages = unit.outbox.iter().map(|m| (m.id, m.topic.clone()));
+        let events = unit.writes.iter().flat_map(|write| {
+            let topic = &write.stream.aggregate;
+            write.events.iter().map(move |e| (e.id, topic.clone()))
+        });
+        self.seen().committed.extend(messages.chain(events));
+    }
+
     /// Notes which views a unit writes.
     pub(super) fn views(&self, unit: &UnitOfWork) {
         let views = unit.views.iter().map(|write| write.view.clone());
@@ -88,6 +100,14 @@ impl Witness {
     /// Who has not done all that was published for it.
     pub(super) fn unfinished(&self) -> Option<String> {
         let seen = self.seen();
+        let left = |id, topic| {
+            seen.published
+                .get(topic)
+                .is_some_and(|t| t.contains_key(id))
+        };
+        if let Some((_, topic)) = seen.committed.iter().find(|(id, t)| !left(id, *t)) {
+            return Some(format!("a message of `{topic}` has to be published"));
+        }
         let behind = |(group, topics): (&String, &BTreeSet<String>)| {
             let mut handled: HashMap<Uuid, usize> = HashMap::new();
             for ((_, topic, _), place) in seen.places.iter().filter(|((g, ..), _)| g == group) {
