@@ -69,6 +69,7 @@ impl Consumer {
         self.broker.ensure_topics(&self.topics).await?;
         let mut subscription = self.broker.subscribe(&self.group, &self.topics).await?;
         self.health.up(&self.name);
+        self.handler.loose.notify_one();
         let mut keyed: Keyed<Delivery> = Keyed::new(self.concurrency);
         let mut offsets = Offsets::default();
         let (done_tx, mut done_rx) = tokio::sync::mpsc::unbounded_channel::<Origin>();

@@ -66,6 +66,7 @@ impl Follower {
             }
         }
         self.health.up(&self.name);
+        self.handler.loose.notify_one();
         while !stop.stopped() {
             changes.mark_unchanged();
             let events = store.events(cursor.position, BATCH).await?;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 use tracing::{info, warn};
 
 use super::{Stop, backoff, consumer::subscribes, event, operation::plain, park::Tries, sagas};
@@ -33,6 +33,8 @@ pub(crate) struct Handler {
     pub(crate) handlers: Arc<Vec<Handlers>>,
     pub(crate) retries: Retries,
     pub(crate) stop: Stop,
+    /// Told when something may wait for nothing: a consumer that failed began anew.
+    pub(crate) loose: Arc<Notify>,
 }
 
 /// A message, and where it came from; [`None`] for the own log.

@@ -21,8 +21,8 @@ use crate::{
     store::{LetterFilter, Old, Position, Reason},
 };
 
-/// How often it is looked for what waits for nothing.
-const LOOK: Duration = Duration::from_secs(10);
+/// How long after a consumer began anew it is looked for what waits for nothing: others begin anew with it.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How many rows are read or removed at once: others want to write, too.
 const BITE: u32 = 1000;
@@ -44,12 +44,12 @@ impl Keeper {
         let pause = (self.retention / 24).clamp(Duration::from_secs(60), Duration::from_secs(3600));
         let mut forgot = Instant::now();
         loop {
-            // A letter that cannot be read is no reason to keep what is to be forgotten.
-            if let Err(e) = self.sweep(&stop).await {
-                error!(service = self.handler.core.name, error = ?e, "what waits for nothing was not let go");
-            }
-            if !stop.sleep(LOOK).await {
-                return Ok(());
+            self.sweep(&stop).await;
+            let rest = pause.saturating_sub(forgot.elapsed());
+            tokio::select! {
+                slept = stop.sleep(rest) => if !slept { return Ok(()) },
+                // A consumer that fails leaves what it was letting go.
+                () = self.handler.loose.notified() => if !stop.sleep(LOOK).await { return Ok(()) },
             }
             if forgot.elapsed() >= pause {
                 self.forget().await?;
@@ -59,11 +59,13 @@ impl Keeper {
     }
 
     /// Lets events go that wait for nothing any more: whoever handled what stood before them did not come to them.
-    pub(super) async fn sweep(&self, stop: &Stop) -> Result<()> {
+    /// A letter that cannot be read, or let go, holds up none of the others.
+    pub(super) async fn sweep(&self, stop: &Stop) {
         for reason in [Reason::Behind, Reason::Gap] {
-            self.sweep_of(reason, stop).await?;
+            if let Err(e) = self.sweep_of(reason, stop).await {
+                error!(service = self.handler.core.name, %reason, error = ?e, "what waits was not looked through");
+            }
         }
-        Ok(())
     }
 
     async fn sweep_of(&self, reason: Reason, stop: &Stop) -> Result<()> {
@@ -88,7 +90,10 @@ impl Keeper {
                 };
                 let this = Some((letter.consumer.clone(), letter.key.clone()));
                 if before != this {
-                    self.handler.drain(place, &letter.key).await?;
+                    if let Err(e) = self.handler.drain(place, &letter.key).await {
+                        let (consumer, key) = (&letter.consumer, &letter.key);
+                        error!(consumer, key, error = ?e, "what waits was not let go");
+                    }
                     before = this;
                 }
             }

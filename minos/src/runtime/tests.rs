@@ -123,6 +123,7 @@ fn bench(doors: &[Door], role: Role, recorder: Recorder) -> Bench {
         handlers: Arc::new(vec![handlers]),
         retries,
         stop: super::Stop::default(),
+        loose: Arc::default(),
     };
     Bench {
         handler,

@@ -134,6 +134,7 @@ async fn one(
     let mut workers = Supervisor::new(health.clone(), clock.clone());
     let handler = Handler {
         stop: workers.signal(),
+        loose: Arc::default(),
         core: core.clone(),
         handlers: handlers.clone(),
         retries: Retries {

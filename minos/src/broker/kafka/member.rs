@@ -239,6 +239,34 @@ fn run(
     drop(member);
 }
 
+/// What one poll brought.
+#[expect(clippy::large_enum_variant, reason = "it lives for one turn of the loop")]
+enum Polled {
+    Message(Delivery, usize),
+    Trouble,
+    Nothing,
+}
+
+/// Takes in what is there, each before the next poll: in that its partition may move, and come back.
+fn gulp(shared: &Shared, mut poll: impl FnMut() -> Polled) -> usize {
+    // An event that is no message ends a poll as if nothing were there: only the second time it is empty.
+    let (mut fetched, mut empty) = (0, 0);
+    while fetched < GULP && empty < 2 {
+        match poll() {
+            Polled::Message(delivery, size) => {
+                shared.put(delivery, size);
+                fetched += 1;
+            }
+            Polled::Trouble => {}
+            Polled::Nothing => empty += 1,
+        }
+    }
+    if fetched > 0 {
+        shared.tell();
+    }
+    fetched
+}
+
 struct Member {
     client: Client,
     shared: Arc<Shared>,
@@ -256,24 +284,22 @@ impl Member {
                 self.commit_at = Instant::now() + AGAIN;
             }
             self.regulate();
-            // An event that is no message ends a poll as if nothing were there: only the second time it is empty.
-            let (mut fetched, mut empty) = (0, 0);
-            while fetched < GULP && empty < 2 {
-                match self.client.poll(Duration::ZERO) {
-                    Some(Ok(message)) => {
-                        let (delivery, size) = self.read(&message);
-                        self.shared.put(delivery, size);
-                        fetched += 1;
-                    }
-                    Some(Err(e)) => self.trouble(&e),
-                    None => empty += 1,
+            let shared = self.shared.clone();
+            let fetched = gulp(&shared, || match self.client.poll(Duration::ZERO) {
+                Some(Ok(message)) => {
+                    let (delivery, size) = self.read(&message);
+                    Polled::Message(delivery, size)
                 }
-            }
+                Some(Err(e)) => {
+                    self.trouble(&e);
+                    Polled::Trouble
+                }
+                None => Polled::Nothing,
+            });
             if fetched == 0 {
                 thread::park_timeout(if self.paused { REST / 10 } else { REST });
             } else {
                 self.away = None;
-                self.shared.tell();
             }
         }
     }
@@ -398,5 +424,57 @@ impl Member {
             self.shared
                 .fail(Failure::Away("no broker of Kafka answers".to_owned()));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(offset: i64) -> Polled {
+        let origin = Origin {
+            topic: "t".to_owned(),
+            partition: 0,
+            offset,
+        };
+        let message = Err(Undecodable {
+            text: String::new(),
+            reason: String::new(),
+            bytes: Vec::new(),
+        });
+        Polled::Message(Delivery { origin, message }, 1)
+    }
+
+    #[test]
+    fn what_was_fetched_before_a_partition_left_is_not_handed_out_when_it_is_back() {
+        let shared = Shared::default();
+        let place = || ("t".to_owned(), 0);
+        let come = || shared.assigned(std::iter::once((place(), Some(5))));
+        come();
+        let mut polls = [5, 6, 5].into_iter();
+        let fetched = gulp(&shared, || {
+            let Some(offset) = polls.next() else {
+                return Polled::Nothing;
+            };
+            // The partition goes and comes back in the third poll.
+            if polls.len() == 0 {
+                shared.leaving(&[place()]);
+                shared.revoked(&[place()]);
+                come();
+            }
+            message(offset)
+        });
+        assert_eq!(fetched, 3);
+        let taken = shared.take(10).unwrap();
+        let offsets: Vec<_> = taken.iter().map(|d| d.origin.offset).collect();
+        assert_eq!(offsets, [5]);
+        let wished = |offset| {
+            let Polled::Message(delivery, _) = message(offset) else {
+                unreachable!("it is one")
+            };
+            shared.wish(&[delivery.origin]).unwrap().len()
+        };
+        // What was not handed out is not committed.
+        assert_eq!((wished(6), wished(5)), (0, 1));
     }
 }

@@ -247,6 +247,9 @@ impl Shared {
             stays
         });
         state.bytes -= freed;
+        drop(guard);
+        // What was handed out may be finished now, so its user must have heard of it.
+        self.tell();
     }
 
     /// Whether something was handed out of a partition that moves and is not committed yet.
@@ -310,49 +313,5 @@ impl State {
         if let Some(thread) = &self.thread {
             thread.unpark();
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::broker::Undecodable;
-
-    fn delivery(offset: i64) -> Delivery {
-        Delivery {
-            origin: Origin {
-                topic: "t".to_owned(),
-                partition: 0,
-                offset,
-            },
-            message: Err(Undecodable {
-                text: String::new(),
-                reason: String::new(),
-                bytes: Vec::new(),
-            }),
-        }
-    }
-
-    #[test]
-    fn what_was_fetched_before_a_partition_left_is_not_handed_out_when_it_is_back() {
-        let shared = Shared::default();
-        let place = || ("t".to_owned(), 0);
-        shared.assigned(std::iter::once((place(), Some(5))));
-        for offset in [5, 6] {
-            shared.put(delivery(offset), 1);
-        }
-        shared.leaving(&[place()]);
-        shared.revoked(&[place()]);
-        shared.assigned(std::iter::once((place(), Some(5))));
-        shared.put(delivery(5), 1);
-        let taken = shared.take(10).unwrap();
-        let offsets: Vec<_> = taken.iter().map(|d| d.origin.offset).collect();
-        assert_eq!(offsets, [5]);
-        let done = |offset| delivery(offset).origin;
-        assert!(
-            shared.wish(&[done(6)]).unwrap().is_empty(),
-            "what was not handed out is not committed"
-        );
-        assert_eq!(shared.wish(&[done(5)]).unwrap().len(), 1);
     }
 }

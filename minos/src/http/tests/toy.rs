@@ -253,6 +253,7 @@ pub(super) fn app_with(
             patience: Duration::ZERO,
         },
         stop: Stop::default(),
+        loose: Arc::default(),
     };
     let app = App {
         letters: DeadLetters::new(handler, Arc::new(Broker::new())),
