@@ -1,7 +1,13 @@
 //! Minos beside the floor and its peers on one PostgreSQL, in one run: operations per second, and ratios to the floor.
 //!
 //! `MINOS_TEST_POSTGRES` names the server (`scripts/services env`), the arguments what to run: `write`, `load`,
-//! `live`, `relay`; all of it without any; `alone` leaves out the others, for a profile. Each subject gets a database of its own. An event is about 200 bytes.
+//! `live`, `relay`, `saga`; all of it without any. `alone` leaves out the others, for a profile; `embedded` or `servers`
+//! leaves out the sagas on the other stack. Each subject gets a database of its own. An event is about 200 bytes.
+//!
+//! ```text
+//! scripts/services up; eval "$(scripts/services env)"
+//! cd benches/peers && cargo run --release -- saga servers
+//! ```
 
 mod cqrs;
 mod floor;
@@ -10,6 +16,7 @@ mod ours;
 mod peer;
 mod relay;
 mod rows;
+mod saga;
 
 use std::{
     sync::{
@@ -231,10 +238,15 @@ async fn main() -> Result<()> {
     if on("live") {
         live::live(&server).await?;
     }
-    if on("relay") {
+    if on("relay") || on("saga") {
         let kafka = std::env::var("MINOS_TEST_KAFKA")
             .map_err(|_| "MINOS_TEST_KAFKA is not set: eval \"$(scripts/services env)\"")?;
-        relay::relay(&server, &kafka).await?;
+        if on("relay") {
+            relay::relay(&server, &kafka).await?;
+        }
+        if on("saga") {
+            saga::saga(&server, &kafka, &wanted).await?;
+        }
     }
     Ok(())
 }
