@@ -61,7 +61,7 @@ impl Doors {
     }
 
     /// Sends a request until it is answered: what it asks for happens once, whatever happens to the services.
-    async fn call(&self, service: &str, path: &str, body: &Value) -> Result<Value> {
+    pub(crate) async fn call(&self, service: &str, path: &str, body: &Value) -> Result<Value> {
         let key = Uuid::new_v4().to_string();
         let deadline = Instant::now() + PATIENCE;
         let mut last = "nobody listens".to_owned();
@@ -215,13 +215,13 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    fn add(&mut self, expected: u64, found: u64) {
+    pub(crate) fn add(&mut self, expected: u64, found: u64) {
         self.expected += expected;
         self.lost += expected.saturating_sub(found);
         self.doubled += found.saturating_sub(expected);
     }
 
-    fn is_whole(self) -> bool {
+    pub(crate) fn is_whole(self) -> bool {
         self.lost == 0 && self.doubled == 0
     }
 }
@@ -395,7 +395,7 @@ pub(crate) fn tell(line: &str) {
     writeln!(std::io::stdout(), "{line}").ok();
 }
 
-fn everything(aggregate: &str) -> Find {
+pub(crate) fn everything(aggregate: &str) -> Find {
     Find {
         limit: u32::MAX,
         ..Find::all(aggregate)

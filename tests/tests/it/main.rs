@@ -4,6 +4,7 @@ mod child;
 mod compared;
 mod crash;
 mod faults;
+mod flight;
 mod hot;
 mod instances;
 mod load;

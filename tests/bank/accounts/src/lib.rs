@@ -1,6 +1,6 @@
 //! A service with money in it: what it loses or doubles, somebody misses.
 
-use bank_api::{AccountError, Balance, Deposit, Record, Withdraw};
+use bank_api::{AccountError, Balance, Deposit, Post, Record, Side, Unpost, Withdraw};
 use minos::prelude::*;
 
 minos::service!("accounts");
@@ -12,6 +12,15 @@ pub struct Account {
     pub balance: i64,
     /// Whether it refuses deposits.
     pub closed: bool,
+}
+
+/// A step of a settlement; one that was done twice has two.
+#[aggregate]
+pub struct Posting {
+    /// Of which settlement.
+    pub of: Uuid,
+    /// Which of its two.
+    pub side: Side,
 }
 
 /// A new account.
@@ -110,6 +119,33 @@ impl Accounts {
         Ok(Balance {
             balance: account.balance,
         })
+    }
+}
+
+/// Makes the postings of settlements.
+#[derive(Debug, Default)]
+pub struct Postings;
+
+#[command_service]
+impl Postings {
+    /// One more.
+    #[enroute::broker::command(Post)]
+    async fn post(&self, cx: &Context, request: Request<Post>) -> Result<()> {
+        let Post { of, side } = request.into_content();
+        Posting::create(cx, Posting { of, side })?;
+        Ok(())
+    }
+
+    /// One less.
+    #[enroute::broker::command(Unpost)]
+    async fn unpost(&self, cx: &Context, request: Request<Unpost>) -> Result<()> {
+        let Unpost { of, side } = request.into_content();
+        for posting in Posting::find(cx, Posting::fields().of.eq(of)).await? {
+            if posting.side == side {
+                posting.delete(cx)?;
+            }
+        }
+        Ok(())
     }
 }
 

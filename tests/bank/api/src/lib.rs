@@ -41,3 +41,31 @@ pub struct Record {
     /// Which one.
     pub payment: Uuid,
 }
+
+/// One of the two postings of a settlement.
+#[model]
+#[derive(Copy)]
+pub enum Side {
+    /// What is held back.
+    Held,
+    /// What is paid.
+    Paid,
+}
+
+/// Make a posting.
+#[contract]
+pub struct Post {
+    /// Of which settlement.
+    pub of: Uuid,
+    /// Which of its two.
+    pub side: Side,
+}
+
+/// Take the postings of this side back.
+#[contract]
+pub struct Unpost {
+    /// Of which settlement.
+    pub of: Uuid,
+    /// Which of its two.
+    pub side: Side,
+}

@@ -1,5 +1,7 @@
 //! A service that follows the money of another one, and moves some of it by a saga.
 
+pub mod settlement;
+
 use bank_api::{AccountError, Balance, Deposit, Record, Withdraw};
 use minos::prelude::*;
 
