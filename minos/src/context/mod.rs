@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use self::{chain::Lean, slots::Held, staged::Staged};
 pub(crate) use self::{
-    core::{Core, Limits},
+    core::{Core, Limits, Soon},
     run::{Call, Job, Work, run},
     slots::Slots,
     staged::Snapshot,

@@ -8,7 +8,7 @@ use std::{
     task::{Context as Wake, Poll, Waker},
 };
 
-use super::{Context, Core, Job, Limits, Origin, Slots, Work, run};
+use super::{Context, Core, Job, Limits, Origin, Slots, Soon, Work, run};
 use crate::{
     clock::SystemClock,
     enroute::{Answer, BoxFuture, Resources, Role},
@@ -24,6 +24,7 @@ pub(super) fn core(store: Arc<dyn Store>) -> Arc<Core> {
         slots: Slots::default(),
         resources: Resources::default(),
         sagas: BTreeMap::new(),
+        soon: Soon::default(),
         limits: Limits {
             resubmits: 2,
             ..Limits::default()

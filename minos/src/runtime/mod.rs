@@ -2,6 +2,7 @@
 
 mod consumer;
 mod desk;
+mod due;
 mod event;
 mod follower;
 mod handle;
@@ -21,11 +22,11 @@ mod turns;
 
 pub(crate) use self::{
     consumer::{Consumer, foreign, requests},
+    due::Due,
     follower::Follower,
     handle::{Handler, Retries},
     keeper::Keeper,
     relay::Relay,
-    sagas::Due,
     supervise::{Stop, Supervisor},
 };
 

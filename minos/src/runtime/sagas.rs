@@ -1,33 +1,21 @@
-//! Moves sagas and timers when they are due, and sagas when they are answered.
+//! Moves sagas when they are due, and when they are answered.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
-use tokio::{
-    task::{self, JoinSet},
-    time::Instant,
-};
-use tracing::{error, info};
+use tracing::info;
 use uuid::Uuid;
 
 use super::{
-    Stop,
     event::parked_once,
     handle::{Handler, Incoming},
     park::Tries,
-    relay::{OUTBOX, wait},
-    turns::Turns,
 };
 use crate::{
     clock::{Clock, process},
     context::{Context, Core, Job, Origin, Work, run},
     enroute::{Answer, BoxFuture, Role},
     error::{Error, Failure, Kind, Result},
-    health::Health,
     message::{Headers, Message},
     payload::Payload,
     saga::{
@@ -41,135 +29,9 @@ use crate::{
 
 /// Who the inbox says handles replies.
 pub(super) const CONSUMER: &str = "sagas";
-/// How many sagas and timers are looked at at once.
-const BATCH: u32 = 64;
-/// The longest pause between two looks: another process may have written.
-const POLL: Duration = Duration::from_millis(500);
-
-/// How old what is known of the relay may be when a saga is due.
-const FRESH: Duration = Duration::from_millis(100);
 
 /// How long a saga, or a step, that this service does not know is left to others before the saga is stuck.
 const ORPHANED: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
-
-/// Looks after what is due in one service.
-#[derive(Debug, Clone)]
-pub(crate) struct Due {
-    pub(crate) core: Arc<Core>,
-    pub(crate) health: Arc<Health>,
-    pub(crate) name: String,
-    pub(crate) concurrency: usize,
-}
-
-impl Due {
-    pub(crate) async fn run(self, stop: Stop) -> Result<()> {
-        let store = self.core.store.clone();
-        let mut changes = store.changes();
-        let mut running: JoinSet<Result<Driven>> = JoinSet::new();
-        let mut busy: HashMap<task::Id, (Uuid, u64)> = HashMap::new();
-        let mut turns = Turns::new(process());
-        let mut unsent: Option<(Instant, Option<DateTime<Utc>>)> = None;
-        self.health.up(&self.name);
-        while !stop.stopped() {
-            changes.mark_unchanged();
-            let now = self.core.clock.now();
-            let mut fired = false;
-            if store.next_due().await?.is_some_and(|at| at <= now) {
-                fired = self.fire_timers().await?;
-                // What is left to others takes no place of what is not.
-                let due = store
-                    .due_sagas(now, turns.left().saturating_mul(2) + BATCH)
-                    .await?;
-                if !due.is_empty() && unsent.is_none_or(|(at, _)| at.elapsed() > FRESH) {
-                    unsent = Some((Instant::now(), self.unsent().await?));
-                }
-                let oldest = unsent.and_then(|(_, oldest)| oldest);
-                for row in turns.mine(due, Instant::now()) {
-                    let this = (row.id, row.version);
-                    if flow(&self.core, &row).is_err() && is_left(&self.core, &row) {
-                        turns.leave(this, Instant::now());
-                    } else if busy.len() < self.concurrency
-                        && busy.values().all(|(id, _)| *id != row.id)
-                    {
-                        let core = self.core.clone();
-                        let task = running.spawn(async move { drive(&core, row, oldest).await });
-                        busy.insert(task.id(), this);
-                    }
-                }
-            } else {
-                turns.clear();
-            }
-            let pause = self.pause(busy.is_empty(), turns.waits()).await?;
-            tokio::select! {
-                Some(finished) = running.join_next_with_id() => {
-                    let (task, outcome) = match finished {
-                        Ok(finished) => finished,
-                        Err(e) => (e.id(), Err(Error::other(e))),
-                    };
-                    let saga = busy.remove(&task);
-                    match (outcome, saga) {
-                        (Ok(Driven::Left), Some(saga)) => turns.leave(saga, Instant::now()),
-                        (Ok(_), _) => {}
-                        (Err(e), _) => {
-                            error!(?saga, error = ?e, "a saga could not move; it is tried again");
-                            stop.sleep(Duration::from_millis(200)).await;
-                        }
-                    }
-                }
-                () = wait(&mut changes, &stop, pause), if !fired => {}
-                () = std::future::ready(()), if fired => {}
-            }
-        }
-        while running.join_next().await.is_some() {}
-        Ok(())
-    }
-
-    /// Until the next saga or timer is due, but not longer than the poll.
-    async fn pause(&self, idle: bool, waits: Option<Duration>) -> Result<Duration> {
-        let next = self.core.store.next_due().await?;
-        let until = next.map(|at| (at - self.core.clock.now()).to_std().unwrap_or_default());
-        // What is due now is being worked on; its end wakes the loop.
-        let least = match (waits, idle) {
-            (Some(pause), _) => pause,
-            (None, true) => Duration::from_millis(5),
-            (None, false) => POLL,
-        };
-        Ok(until.unwrap_or(POLL).clamp(least, POLL))
-    }
-
-    /// Of when the oldest message is that has not left yet.
-    async fn unsent(&self) -> Result<Option<DateTime<Utc>>> {
-        let store = &self.core.store;
-        let left = store.cursor(OUTBOX).await?;
-        let oldest = store.outbox(left.position, 1).await?;
-        Ok(oldest.first().map(|(_, message)| message.at))
-    }
-
-    /// Sends what timers are due; `true` if there were any.
-    async fn fire_timers(&self) -> Result<bool> {
-        let timers = self
-            .core
-            .store
-            .due_timers(self.core.clock.now(), BATCH)
-            .await?;
-        let any = !timers.is_empty();
-        for timer in timers {
-            let mut unit = UnitOfWork::new(self.core.clock.new_uuid(), self.core.clock.now());
-            unit.fired.push(timer.id);
-            // It is as old as its departure: by that the inbox of its receiver knows whether it may be forgotten.
-            unit.outbox.push(Message {
-                at: unit.at,
-                ..timer.message
-            });
-            match self.core.store.commit(unit).await {
-                // Another instance took it.
-                Ok(()) | Err(store::Error::Moved { .. }) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-        Ok(any)
-    }
-}
 
 /// What became of a saga that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,7 +43,7 @@ pub(crate) enum Driven {
 
 /// Whether there is still time for a build to come that knows a saga. What waits in one that is stuck waits for it for
 /// ever.
-fn is_left(core: &Core, row: &SagaRow) -> bool {
+pub(super) fn is_left(core: &Core, row: &SagaRow) -> bool {
     let soon = row
         .due_at
         .is_some_and(|at| core.clock.now() - at < ORPHANED);
@@ -294,13 +156,16 @@ async fn local(
         state: &saga.state,
         outcome: Mutex::new(None),
     };
-    let mut broken = None;
+    let (mut broken, mut next) = (None, None);
     let seal = |unit: &mut UnitOfWork, answer: &Answer| {
         let moved = work
             .take(answer)
             .and_then(|ran| machine::local(flow, row.clone(), step.command, ran, &env(core, None)));
         match moved {
-            Ok(moved) => add(unit, moved),
+            Ok(moved) => {
+                next = going_on(&moved);
+                add(unit, moved);
+            }
             Err(e) => broken = Some(e),
         }
         broken.is_none()
@@ -315,7 +180,13 @@ async fn local(
         return settle(commit(core, moved, None).await);
     }
     match outcome {
-        Ok(_) | Err(store::Error::Moved { .. }) => Ok(Driven::Moved),
+        Ok(_) => {
+            if let Some(row) = next {
+                core.soon.add(row);
+            }
+            Ok(Driven::Moved)
+        }
+        Err(store::Error::Moved { .. }) => Ok(Driven::Moved),
         Err(e) => {
             // The step cannot be committed. While the store is away nothing is given up.
             core.store.health().await?;
@@ -399,15 +270,22 @@ pub(super) async fn answer(
                 }
             },
         };
+        let next = going_on(&moved);
         let mut unit = unit(core, moved, Some(message.id));
         extra(&mut unit);
         match core.store.commit(unit).await {
+            Ok(()) => {
+                if let Some(row) = next {
+                    core.soon.add(row);
+                }
+                return Ok(Answered::Taken);
+            }
             Err(store::Error::Moved { what: "saga", .. }) => {
                 info!(saga = %id, "a saga moved while it was told something; again")
             }
             Err(store::Error::Moved { .. }) => return Ok(Answered::Taken),
             Err(store::Error::Duplicate { .. }) => return Ok(Answered::Before),
-            done => return done.map(|()| Answered::Taken).map_err(Error::from),
+            Err(e) => return Err(e.into()),
         }
     }
 }
@@ -434,7 +312,17 @@ pub(super) fn flow<'c>(core: &'c Core, row: &SagaRow) -> Result<&'c dyn Flow> {
 }
 
 pub(crate) async fn commit(core: &Core, moved: Moved, message: Option<Uuid>) -> store::Result<()> {
-    core.store.commit(unit(core, moved, message)).await
+    let next = going_on(&moved);
+    core.store.commit(unit(core, moved, message)).await?;
+    if let Some(row) = next {
+        core.soon.add(row);
+    }
+    Ok(())
+}
+
+/// The row, if whoever looks after what is due may go on with it once it is committed.
+fn going_on(moved: &Moved) -> Option<SagaRow> {
+    moved.goes_on.then(|| moved.row.clone())
 }
 
 fn unit(core: &Core, moved: Moved, message: Option<Uuid>) -> UnitOfWork {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::handle::{Handler, Incoming, Retries};
 use crate::{
     clock::{Clock, SystemClock},
-    context::{Context, Core, Limits, Slots},
+    context::{Context, Core, Limits, Slots, Soon},
     enroute::private::Dispatch,
     enroute::{Answer, At, BoxFuture, Door, Handlers, Raw, Refused, Resources, Role, RouteInfo},
     error::{Failure, Kind},
@@ -88,6 +88,7 @@ fn core(store: Arc<dyn Store>) -> Arc<Core> {
         slots: Slots::default(),
         resources: Resources::default(),
         sagas: BTreeMap::new(),
+        soon: Soon::default(),
         limits: Limits::default(),
         runtime: tokio::runtime::Handle::current(),
         fatal: tokio::sync::watch::Sender::new(None),

@@ -10,7 +10,7 @@ use crate::{
     broker::Broker,
     clock::Clock,
     config::{BrokerUrl, Config, DatabaseUrl, INBOX_RETENTION, ServiceConfig},
-    context::{Core, Limits, Slots},
+    context::{Core, Limits, Slots, Soon},
     enroute::{self, Handlers, Service},
     error::{Failure, Kind, Result},
     health::Health,
@@ -123,6 +123,7 @@ async fn one(
             .iter()
             .map(|s| (s.name, (s.flow)()))
             .collect(),
+        soon: Soon::default(),
         limits: Limits {
             reruns: config.runtime.reruns,
             ..Limits::default()

@@ -240,7 +240,10 @@ fn run(
 }
 
 /// What one poll brought.
-#[expect(clippy::large_enum_variant, reason = "it lives for one turn of the loop")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives for one turn of the loop"
+)]
 enum Polled {
     Message(Delivery, usize),
     Trouble,

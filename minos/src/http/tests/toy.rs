@@ -22,7 +22,7 @@ use crate::{
     broker::memory::Broker,
     clock::SystemClock,
     config,
-    context::{Context, Core, Limits, Slots},
+    context::{Context, Core, Limits, Slots, Soon},
     enroute::{
         Accepted, Answer, At, BoxFuture, Door, Handlers, Raw, Request, Resources, Response, Role,
         RouteInfo,
@@ -235,6 +235,7 @@ pub(super) fn app_with(
         slots: Slots::default(),
         resources: Resources::default(),
         sagas,
+        soon: Soon::default(),
         limits: Limits {
             reruns: 4,
             resubmits: 2,

@@ -53,6 +53,7 @@ fn with_sagas(store: Arc<dyn Store>, sagas: BTreeMap<&'static str, Arc<dyn Flow>
         slots: Slots::default(),
         resources: Resources::default(),
         sagas,
+        soon: Soon::default(),
         limits: Limits::default(),
         runtime: tokio::runtime::Handle::current(),
         fatal: tokio::sync::watch::Sender::new(None),
@@ -437,4 +438,18 @@ async fn instances_that_all_see_a_step_due_run_it_to_one_effect() {
         (after.status.as_str(), after.version),
         ("completed", row.version + 1)
     );
+}
+
+#[tokio::test]
+async fn a_local_step_that_follows_is_at_hand_once_it_is_committed() {
+    let town = Town::new();
+    let core = &town.handler.core;
+    let id = town.start(Loan::default()).await;
+    assert!(core.soon.take().is_empty());
+    town.signal(id, "yes").await;
+    let (_, row) = core.soon.take().pop_front().unwrap();
+    assert_eq!(row, town.row(id).await);
+    drive(core, row, None).await.unwrap();
+    assert_eq!(town.status(id).await, Where::Completed);
+    assert!(core.soon.take().is_empty());
 }

@@ -82,6 +82,8 @@ pub(crate) struct Moved {
     pub(crate) children: Vec<(SagaRow, Vec<Payload>)>,
     /// It met a step that this build does not have: another one may.
     pub(crate) misfit: bool,
+    /// Its next step runs here, and now.
+    pub(crate) goes_on: bool,
 }
 
 impl Moved {
@@ -93,6 +95,7 @@ impl Moved {
             messages: Vec::new(),
             children: Vec::new(),
             misfit: false,
+            goes_on: false,
         }
     }
 }
@@ -306,6 +309,8 @@ impl<'a> Machine<'a> {
         self.bound();
         self.run.owner = Some(self.env.owner);
         self.row.due_at = self.next_due();
+        let due = self.row.due_at.is_some_and(|at| at <= self.env.now);
+        let goes_on = due && local_step(self.flow, &self.run, self.env.now).is_some();
         self.row.version += 1;
         // What comes after the end is noted, and does not keep it from being forgotten.
         self.row.updated_at = self.ended.unwrap_or(self.env.now);
@@ -316,6 +321,7 @@ impl<'a> Machine<'a> {
             messages: self.messages,
             children: self.children,
             misfit: self.misfit,
+            goes_on,
         })
     }
 

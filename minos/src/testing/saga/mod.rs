@@ -18,7 +18,7 @@ use uuid::Uuid;
 use self::settle::settle;
 use crate::{
     clock::{Clock, FixedClock},
-    context::{Context, Core, Limits, Slots},
+    context::{Context, Core, Limits, Slots, Soon},
     enroute::{BoxFuture, Resources},
     error::Result,
     message::{Kind, Message},
@@ -82,6 +82,7 @@ pub fn saga<S: Saga>(state: S) -> SagaTest<S> {
         slots: Slots::default(),
         resources: Resources::default(),
         sagas: sagas.collect(),
+        soon: Soon::default(),
         limits: Limits::default(),
         runtime: runtime.handle().clone(),
         fatal: tokio::sync::watch::Sender::new(None),
