@@ -99,6 +99,7 @@ macro_rules! __store_properties {
             the_inbox_forgets_what_is_old_for_one_consumer
             sagas_that_ended_long_ago_are_forgotten
             saga_versions_fence
+            what_is_looked_up_at_once_is_each_its_own
             a_unit_moves_several_sagas_or_none
             sagas_are_listed_with_their_history
             the_log_has_one_order_under_many_writers

@@ -1,7 +1,7 @@
 //! Runs of sagas.
 
 use super::{Fixture, toy::*};
-use crate::store::{Error, SagaFilter, SagaRow, UnitOfWork};
+use crate::store::{Error, InboxMark, SagaFilter, SagaRow, UnitOfWork};
 
 fn saga(name: &str, created: i64) -> SagaRow {
     SagaRow {
@@ -125,4 +125,39 @@ pub async fn sagas_are_listed_with_their_history(fixture: &dyn Fixture) {
     assert_eq!(list(Some("lost"), None, 10).await, pick(&[]));
     assert_eq!(store.saga(id()).await.unwrap(), None);
     assert!(store.saga_history(id(), 10).await.unwrap().is_empty());
+}
+
+/// Look-ups that come at once, of what is there and of what is not, are each answered with their own.
+pub async fn what_is_looked_up_at_once_is_each_its_own(fixture: &dyn Fixture) {
+    let store = fixture.store().await;
+    let sagas: Vec<_> = (0..64).map(|n| saga("Build", n)).collect();
+    for row in sagas.iter().step_by(2) {
+        let mut unit = moving(row, &["1"]);
+        unit.inbox = Some(InboxMark {
+            consumer: "toys".to_owned(),
+            message: row.id,
+            outcome: None,
+        });
+        store.commit(unit).await.unwrap();
+    }
+    // Each twice, and those beside each other are not alike.
+    let looks: Vec<_> = (0..128)
+        .map(|n| {
+            let (store, id) = (store.clone(), sagas[n % 64].id);
+            tokio::spawn(async move {
+                let (saga, handled) = tokio::join!(store.saga(id), store.inbox("toys", id));
+                (
+                    saga.unwrap(),
+                    handled.unwrap(),
+                    store.inbox("others", id).await.unwrap(),
+                )
+            })
+        })
+        .collect();
+    for (n, look) in looks.into_iter().enumerate() {
+        let there = n % 2 == 0;
+        let found = tokio::time::timeout(PATIENCE, look).await.unwrap().unwrap();
+        let row = there.then(|| sagas[n % 64].clone());
+        assert_eq!(found, (row, there.then_some(None), None));
+    }
 }

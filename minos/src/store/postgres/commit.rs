@@ -16,6 +16,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
 };
+use uuid::Uuid;
 
 use super::{
     Options,
@@ -24,13 +25,13 @@ use super::{
     columns::PARAMETERS,
     epoch, fault,
     health::Stalled,
-    loads::Loads,
+    loads::{Handled, Loads},
     pool::Pool,
     queue::{Group, Job, Queue},
     read::{NextDue, Quiet},
     single::{self, Statements},
 };
-use crate::store::{Error, Result, UnitOfWork};
+use crate::store::{Error, Result, StreamId, UnitOfWork};
 
 /// What all who commit share.
 #[derive(Debug)]
@@ -41,7 +42,9 @@ pub(super) struct Shared {
     /// The youngest transaction that this process has committed.
     pub(super) last: AtomicI64,
     pub(super) quiet: Quietness,
-    pub(super) loads: Arc<Loads>,
+    pub(super) loads: Arc<Loads<StreamId>>,
+    pub(super) sagas: Arc<Loads<Uuid>>,
+    pub(super) inbox: Arc<Loads<Handled>>,
     pub(super) stalled: Stalled,
     pub(super) options: Options,
     /// The connection of those who commit by themselves.
@@ -118,6 +121,8 @@ impl Shared {
             last: AtomicI64::new(0),
             quiet: Quietness::default(),
             loads: Arc::default(),
+            sagas: Arc::default(),
+            inbox: Arc::default(),
             stalled: Stalled::default(),
             express: Mutex::default(),
             call,

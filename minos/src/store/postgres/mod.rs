@@ -48,6 +48,7 @@ use uuid::Uuid;
 use self::{
     commit::{Committer, Shared},
     connect::Connector,
+    loads::Handled,
     pool::Pool,
     queue::Job,
 };
@@ -274,7 +275,11 @@ impl super::Store for Store {
     }
 
     async fn inbox(&self, consumer: &str, message: Uuid) -> Result<Option<Option<Outcome>>> {
-        read::inbox(&self.shared.pool, consumer, message).await
+        let handled = Handled {
+            consumer: consumer.to_owned(),
+            message,
+        };
+        self.shared.inbox.one(&self.shared.pool, &handled).await
     }
 
     async fn mark(&self, consumer: &str, stream: &StreamId) -> Result<Option<Guard>> {
@@ -290,7 +295,7 @@ impl super::Store for Store {
     }
 
     async fn saga(&self, id: Uuid) -> Result<Option<SagaRow>> {
-        read::saga(&self.shared.pool, id).await
+        self.shared.sagas.one(&self.shared.pool, &id).await
     }
 
     async fn sagas(&self, filter: &SagaFilter) -> Result<Vec<SagaRow>> {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::{
     commit::Shared,
     find::{Compiled, compile},
+    loads::Handled,
     names::{brief, printable},
     pool::Pool,
     rows,
@@ -71,15 +72,24 @@ pub(super) async fn load(pool: &Connections, streams: &[StreamId]) -> Result<Vec
             )
         }
     };
-    let mut heads = vec![None; streams.len()];
-    for row in &rows {
+    places(&rows, streams.len(), head)
+}
+
+/// What each row says, at the place that its first column names, counted from one.
+fn places<T: Clone>(
+    rows: &[PgRow],
+    count: usize,
+    read: impl Fn(&PgRow) -> Result<T>,
+) -> Result<Vec<Option<T>>> {
+    let mut found = vec![None; count];
+    for row in rows {
         let n = rows::count(row, 0)?;
         let place = usize::try_from(n).unwrap_or(usize::MAX).wrapping_sub(1);
-        if let Some(place) = heads.get_mut(place) {
-            *place = Some(head(row)?);
+        if let Some(place) = found.get_mut(place) {
+            *place = Some(read(row)?);
         }
     }
-    Ok(heads)
+    Ok(found)
 }
 
 /// A head from the columns behind the first.
@@ -372,18 +382,33 @@ pub(super) fn cursor_row(row: &PgRow) -> Result<Cursor> {
 
 pub(super) async fn inbox(
     pool: &Connections,
-    consumer: &str,
-    message: Uuid,
-) -> Result<Option<Option<Outcome>>> {
-    let rows = fetch!(
-        pool,
-        "inbox",
-        "SELECT status, payload FROM minos_inbox WHERE consumer = $1 AND message = $2",
-        &*printable(consumer),
-        message,
-    );
-    let outcome = |row: &PgRow| rows::outcome(rows::get(row, 0)?, rows::get(row, 1)?);
-    rows.first().map(outcome).transpose()
+    handled: &[Handled],
+) -> Result<Vec<Option<Option<Outcome>>>> {
+    let rows = match handled {
+        [one] => fetch!(
+            pool,
+            "inbox",
+            "SELECT 1::bigint, status, payload FROM minos_inbox WHERE consumer = $1 AND message = $2",
+            &*printable(&one.consumer),
+            one.message,
+        ),
+        many => {
+            let consumers: Vec<_> = many.iter().map(|h| printable(&h.consumer)).collect();
+            let consumers: Vec<&str> = consumers.iter().map(|c| &**c).collect();
+            let messages: Vec<Uuid> = many.iter().map(|h| h.message).collect();
+            fetch!(
+                pool,
+                "inbox",
+                "SELECT w.n, t.status, t.payload \
+                 FROM unnest($1::text[], $2::uuid[]) WITH ORDINALITY w(consumer, message, n) \
+                 JOIN minos_inbox t ON t.consumer = w.consumer AND t.message = w.message",
+                &consumers,
+                &messages,
+            )
+        }
+    };
+    let outcome = |row: &PgRow| rows::outcome(rows::get(row, 1)?, rows::get(row, 2)?);
+    places(&rows, handled.len(), outcome)
 }
 
 pub(super) async fn mark(
@@ -416,14 +441,26 @@ pub(super) async fn view(pool: &Connections, view: &str, key: &str) -> Result<Op
     rows.first().map(|row| rows::json(row, 0)).transpose()
 }
 
-pub(super) async fn saga(pool: &Connections, id: Uuid) -> Result<Option<SagaRow>> {
-    let rows = fetch!(
-        pool,
-        "saga",
-        "SELECT id, name, version, status, due_at, created_at, updated_at, body FROM minos_sagas WHERE id = $1",
-        id,
-    );
-    rows.first().map(saga_row).transpose()
+/// These sagas, in their order.
+pub(super) async fn sagas_of(pool: &Connections, ids: &[Uuid]) -> Result<Vec<Option<SagaRow>>> {
+    let rows = match ids {
+        [one] => fetch!(
+            pool,
+            "saga",
+            "SELECT id, name, version, status, due_at, created_at, updated_at, body FROM minos_sagas WHERE id = $1",
+            *one,
+        ),
+        many => fetch!(
+            pool,
+            "sagas",
+            "SELECT t.id, t.name, t.version, t.status, t.due_at, t.created_at, t.updated_at, t.body \
+             FROM unnest($1::uuid[]) w(id) JOIN minos_sagas t ON t.id = w.id",
+            &many,
+        ),
+    };
+    let rows = rows.iter().map(saga_row).collect::<Result<Vec<_>>>()?;
+    let of = |id: &Uuid| rows.iter().find(|row| row.id == *id).cloned();
+    Ok(ids.iter().map(of).collect())
 }
 
 pub(super) async fn sagas(pool: &Connections, filter: &SagaFilter) -> Result<Vec<SagaRow>> {
