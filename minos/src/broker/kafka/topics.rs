@@ -31,6 +31,8 @@ use crate::broker::{Error, Result, cloudevents};
 
 /// How long one question about the cluster may take.
 const ASK: Duration = Duration::from_secs(3);
+/// How soon it is asked again.
+const AGAIN: Duration = Duration::from_millis(20);
 /// What Kafka adds to a message when it counts against a topic's limit.
 const OVERHEAD: usize = 512;
 
@@ -228,10 +230,19 @@ impl Topics {
         let look = move || -> Result<Vec<u32>> {
             let consumer: BaseConsumer<Quiet> =
                 config.create_with_context(Quiet).map_err(error::config)?;
-            // By their numbers: librdkafka lets half a second pass until it asks for the tail of a partition.
-            let last = last_places(&consumer, &name, partitions, patience)?;
-            consumer.assign(&last).map_err(error::from)?;
             let started = Instant::now();
+            // By their numbers: librdkafka lets half a second pass until it asks for the tail of a partition.
+            let last = loop {
+                match last_places(&consumer, &name, partitions) {
+                    // The leaders of a topic that is new do not know it at once.
+                    Err(Error::Unavailable(why)) if started.elapsed() < patience => {
+                        debug!(error = %why, topic = &*name, "looking for its end");
+                        std::thread::park_timeout(AGAIN);
+                    }
+                    found => break found?,
+                }
+            };
+            consumer.assign(&last).map_err(error::from)?;
             let (mut counts, mut ended) = (Vec::new(), BTreeSet::new());
             while ended.len() < last.count() {
                 match consumer.poll(Duration::from_millis(100)) {
@@ -314,7 +325,6 @@ fn last_places(
     consumer: &BaseConsumer<Quiet>,
     topic: &str,
     partitions: u32,
-    patience: Duration,
 ) -> Result<TopicPartitionList> {
     let ask = |edge: Offset| -> KafkaResult<TopicPartitionList> {
         let mut edges = TopicPartitionList::new();
@@ -322,7 +332,7 @@ fn last_places(
             let partition = i32::try_from(partition).unwrap_or(i32::MAX);
             edges.add_partition_offset(topic, partition, edge)?;
         }
-        consumer.offsets_for_times(edges, patience)
+        consumer.offsets_for_times(edges, ASK)
     };
     let (first, end) = (ask(Offset::Beginning), ask(Offset::End));
     let (first, end) = (first.map_err(error::from)?, end.map_err(error::from)?);
