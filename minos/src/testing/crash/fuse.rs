@@ -26,6 +26,8 @@ pub(super) struct Fuse {
     passed: AtomicUsize,
     /// At which moment everything ended.
     pub(super) blown: watch::Sender<Option<String>>,
+    /// The last moment.
+    last: Mutex<String>,
     /// What this process has published, perhaps again.
     sent: Mutex<HashSet<Uuid>>,
     witness: Arc<Witness>,
@@ -37,6 +39,7 @@ impl Fuse {
             at,
             passed: AtomicUsize::new(0),
             blown: watch::Sender::new(None),
+            last: Mutex::default(),
             sent: Mutex::default(),
             witness,
         }
@@ -45,6 +48,12 @@ impl Fuse {
     /// How many moments there were.
     pub(super) fn passed(&self) -> usize {
         self.passed.load(Ordering::Relaxed)
+    }
+
+    /// What the last one was.
+    pub(super) fn last(&self) -> String {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.clone()
     }
 
     /// Whether this process has published a message.
@@ -61,6 +70,8 @@ impl Fuse {
 
     async fn pass(&self, side: &str, moment: &Moment<'_>) {
         let n = self.passed.fetch_add(1, Ordering::Relaxed);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+            format!("{side} {}", name(moment));
         if self.at.is_some_and(|at| n >= at) {
             // The first one; the others come too late.
             if Some(n) == self.at {

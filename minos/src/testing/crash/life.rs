@@ -209,7 +209,11 @@ impl<S: Saga> Life<'_, S> {
             let passed = self.fuse.passed();
             if std::mem::replace(&mut seen, passed) != passed {
                 (quiet, next) = (false, Instant::now());
-                waits = "something happens all the time".to_owned();
+                waits = format!(
+                    "something happens all the time, {} moments so far, the last one {}",
+                    passed,
+                    self.fuse.last()
+                );
                 continue;
             }
             if Instant::now() < next {
