@@ -217,7 +217,18 @@ impl Machine<'_> {
         }
     }
 
-    pub(super) fn end(&mut self, status: Status) {
+    /// It ends, unless a step was left open: nobody would look after that any more.
+    fn end(&mut self, status: Status) {
+        let open = |s: &&StepRun| {
+            matches!(
+                s.status,
+                StepStatus::Running | StepStatus::Compensating | StepStatus::Stuck
+            )
+        };
+        if let Some(step) = self.run.steps.iter().find(open) {
+            let why = plain("failed", &step.name, "nobody looks after it");
+            return self.stuck(why);
+        }
         self.row.status = status.as_str().to_owned();
         self.note(status.as_str(), None);
         self.answer_parent();

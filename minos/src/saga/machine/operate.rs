@@ -103,12 +103,14 @@ impl Machine<'_> {
             let name = self.steps[index].name;
             // What was kept for it may have moved it meanwhile.
             let open = self.run.status(name) == Some(status);
-            if !open || self.run.executions.iter().any(|e| e.step == name) || !self.is(from) {
+            if !open || self.run.executions.iter().any(|e| e.step == name) {
                 continue;
             }
-            match self.failing() {
-                true => self.mark_given_up(index, StepStatus::Failed, None),
-                false => self.execute(index, undo, 0),
+            match (self.is(from), self.failing()) {
+                // Another one of its group is stuck again: it is tried with that.
+                (false, _) => self.set(index, StepStatus::Stuck),
+                (true, true) => self.mark_given_up(index, StepStatus::Failed, None),
+                (true, false) => self.execute(index, undo, 0),
             }
         }
         Ok(())

@@ -147,6 +147,71 @@ fn stuck_beside(flow: &TestFlow, env: &Env<'_>) -> SagaRow {
 
 static LATE: Ids = Ids(AtomicU64::new(9000));
 
+/// The same, and so is what undoes `A`.
+fn both_stuck(flow: &TestFlow, env: &Env<'_>) -> SagaRow {
+    let moved = machine::start(flow, Uuid::from_u128(7), Payload::null(), env).unwrap();
+    let moved = answer(flow, moved.row, "A", Status::Done, env);
+    let moved = answer(flow, moved.row, "B", Status::Done, env);
+    let mut row = answer(flow, moved.row, "C", Status::Refused, env).row;
+    while row.status == "compensating" {
+        for step in ["A", "B"] {
+            row = answer(flow, row, step, Status::Failed, env).row;
+        }
+        let mut late = self::env(&LATE);
+        late.now += Duration::from_secs(3600);
+        row = machine::due(flow, row, None, &late).unwrap().row;
+    }
+    let run = Run::of(&row).unwrap();
+    let both = ["A", "B"].map(|name| run.status(name));
+    assert_eq!(both, [Some(StepStatus::Stuck); 2]);
+    assert!(run.executions.is_empty());
+    row
+}
+
+#[test]
+fn a_retry_that_fails_for_one_of_a_group_leaves_the_others_to_the_next_one() {
+    let flow = groups::group(0);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    for (row, broken) in [
+        (both_stuck(&flow, &env), "A"),
+        (both_stuck(&flow, &env), "B"),
+        (stuck_beside(&flow, &env), "A"),
+    ] {
+        let broken = TestFlow {
+            broken,
+            ..flow.clone()
+        };
+        let moved = retry(&broken, row, &env);
+        assert_eq!(moved.row.status, "stuck");
+        let moved = retry(&flow, moved.row, &env);
+        let mut names = names(&moved);
+        names.sort_unstable();
+        assert_eq!(names, ["UndoA", "UndoB"]);
+        let moved = answer(&flow, moved.row, "A", Status::Done, &env);
+        assert_eq!(moved.row.status, "compensating");
+        let moved = answer(&flow, moved.row, "B", Status::Done, &env);
+        assert_eq!(moved.row.status, "compensated");
+    }
+}
+
+#[test]
+fn a_step_that_nobody_looks_after_keeps_its_saga_from_its_end() {
+    let flow = groups::group(0);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let mut row = both_stuck(&flow, &env);
+    let mut run = Run::of(&row).unwrap();
+    run.halt = None;
+    run.step("A").unwrap().status = StepStatus::Compensated;
+    run.step("B").unwrap().status = StepStatus::Compensating;
+    row.status = "compensating".to_owned();
+    row.body = run.body().unwrap();
+    let moved = machine::due(&flow, row, None, &env).unwrap();
+    assert_eq!(moved.row.status, "stuck");
+    assert_eq!(names(&retry(&flow, moved.row, &env)), ["UndoB"]);
+}
+
 #[test]
 fn a_retry_leaves_a_saga_alone_that_is_a_compensation_and_runs() {
     let (clock, inner) = (Ids(AtomicU64::new(1000)), inner());
