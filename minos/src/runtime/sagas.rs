@@ -281,6 +281,7 @@ async fn local(
     saga: Run,
     step: machine::Due,
 ) -> Result<Driven> {
+    let leaves = is_left(core, &row);
     let origin = Origin {
         message: None,
         correlation: saga.correlation,
@@ -294,22 +295,31 @@ async fn local(
         state: &saga.state,
         outcome: Mutex::new(None),
     };
-    let mut broken = None;
+    let (mut broken, mut left) = (None, false);
     let seal = |unit: &mut UnitOfWork, answer: &Answer| {
         let moved = work
             .take(answer)
             .and_then(|ran| machine::local(flow, row.clone(), step.command, ran, &env(core, None)));
         match moved {
-            Ok(moved) => add(unit, moved),
+            Ok(moved) => {
+                // What it did is forgotten with it: another build runs it.
+                left = moved.misfit && leaves;
+                if !left {
+                    add(unit, moved);
+                }
+            }
             Err(e) => broken = Some(e),
         }
-        broken.is_none()
+        broken.is_none() && !left
     };
     let job = Job {
         role: Role::Command,
         origin,
     };
     let outcome = run(core, job, &work, seal).await;
+    if left {
+        return Ok(Driven::Left);
+    }
     if let Some(e) = broken {
         let moved = machine::abandon(row, &e.to_string(), core.clock.now());
         return settle(commit(core, moved, None).await);
@@ -325,6 +335,9 @@ async fn local(
                 state: saga.state.clone(),
             };
             let moved = machine::local(flow, row, step.command, ran, &env(core, None))?;
+            if moved.misfit && leaves {
+                return Ok(Driven::Left);
+            }
             settle(commit(core, moved, None).await)
         }
     }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     health::Health,
-    runtime::{Due, Sagas, Stop, sagas::drive},
+    runtime::{Due, Sagas, Stop, sagas::{Driven, drive}},
     saga::{
         Flow, SagaId,
         run::{Run, Status as Where, Stored},
@@ -124,6 +124,29 @@ async fn a_step_that_is_due_is_left_for_a_while_to_the_build_that_knows_it() {
     assert_eq!(town.status(house).await, Where::Stuck);
     let row = town.desk().retry(house, &alice()).await.unwrap();
     assert_eq!(row.status, "running");
+}
+
+#[tokio::test]
+async fn a_step_that_fails_elsewhere_turns_nothing_back_before_the_build_that_knows_what_was_done() {
+    let mut town = Town::new();
+    let other = town.build(elsewhere::sagas());
+    let own = town.handler.clone();
+    let fails = House {
+        fails: true,
+        ..House::default()
+    };
+    let house = town.start(fails).await;
+    let loan = town.child(house).await;
+    town.signal(loan, "yes").await;
+    drive(&own.core, town.row(loan).await, None).await.unwrap();
+    town.settle_once(&own).await;
+    let row = town.row(house).await;
+    assert_eq!(Run::of(&row).unwrap().executions[0].step, "build");
+    let left = drive(&other.core, row.clone(), None).await.unwrap();
+    assert_eq!((left, town.row(house).await), (Driven::Left, row));
+    town.settle().await;
+    assert_eq!(town.status(house).await, Where::Compensated);
+    assert!(town.state::<House>(house).await.returned);
 }
 
 /// What a saga is told by another build, and that for longer than anybody waits for the one that knows it.

@@ -3,7 +3,7 @@
 use super::{By, Machine, record::plain};
 use crate::{
     error::{Error, Kind, Result},
-    saga::run::{Execution, Status, StepStatus, Waiting},
+    saga::run::{Execution, Status, StepRun, StepStatus, Waiting},
 };
 
 /// What an operator wants of a saga.
@@ -157,9 +157,14 @@ impl Machine<'_> {
         let (stuck, from) = (self.is(Status::Stuck), self.before());
         let open: Vec<String> = match stuck {
             true => {
-                let steps = self.run.steps.iter();
-                let stuck = steps.filter(|s| s.status == StepStatus::Stuck);
-                stuck.map(|s| s.name.clone()).collect()
+                let halt = self.run.halt.as_ref().map(|h| h.why.step.as_str());
+                // What it is stuck at, or for which it does not turn back.
+                let at = |s: &&StepRun| {
+                    let gone = halt == Some(&s.name) && self.index(&s.name).is_none();
+                    s.status == StepStatus::Stuck || gone
+                };
+                let steps = self.run.steps.iter().filter(at);
+                steps.map(|s| s.name.clone()).collect()
             }
             false => self.run.executions.iter().map(|e| e.step.clone()).collect(),
         };
