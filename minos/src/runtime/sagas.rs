@@ -49,9 +49,6 @@ const POLL: Duration = Duration::from_millis(500);
 /// How old what is known of the relay may be when a saga is due.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// How long a saga, or a step, that this service does not know is left to others before the saga is stuck.
-const ORPHANED: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
-
 /// Looks after what is due in one service.
 #[derive(Debug, Clone)]
 pub(crate) struct Due {
@@ -73,9 +70,9 @@ impl Due {
         while !stop.stopped() {
             changes.mark_unchanged();
             let now = self.core.clock.now();
-            let mut fired = false;
+            let mut again = false;
             if store.next_due().await?.is_some_and(|at| at <= now) {
-                fired = self.fire_timers().await?;
+                again = self.fire_timers().await?;
                 // What is left to others takes no place of what is not.
                 let due = store
                     .due_sagas(now, turns.left().saturating_mul(2) + BATCH)
@@ -85,16 +82,25 @@ impl Due {
                 }
                 let oldest = unsent.and_then(|(_, oldest)| oldest);
                 for row in turns.mine(due, Instant::now()) {
-                    let this = (row.id, row.version);
-                    if flow(&self.core, &row).is_err() && is_left(&self.core, &row) {
-                        turns.leave(this, Instant::now());
-                    } else if busy.len() < self.concurrency
-                        && busy.values().all(|(id, _)| *id != row.id)
-                    {
-                        let core = self.core.clone();
-                        let task = running.spawn(async move { drive(&core, row, oldest).await });
-                        busy.insert(task.id(), this);
+                    if busy.len() >= self.concurrency {
+                        break;
                     }
+                    if busy.values().any(|(id, _)| *id == row.id) {
+                        continue;
+                    }
+                    let (this, now) = ((row.id, row.version), Instant::now());
+                    let orphaned = turns.is_orphaned(this, now);
+                    // What is left to others takes no task: there may be thousands of it.
+                    let next = next(&self.core, &row, oldest, orphaned);
+                    if matches!(next, Ok(Next::Leave)) {
+                        turns.leave(this, now);
+                        again = true;
+                        continue;
+                    }
+                    let core = self.core.clone();
+                    let task =
+                        running.spawn(async move { carry_out(&core, row, next?, orphaned).await });
+                    busy.insert(task.id(), this);
                 }
             } else {
                 turns.clear();
@@ -116,8 +122,8 @@ impl Due {
                         }
                     }
                 }
-                () = wait(&mut changes, &stop, pause), if !fired => {}
-                () = std::future::ready(()), if fired => {}
+                () = wait(&mut changes, &stop, pause), if !again => {}
+                () = std::future::ready(()), if again => {}
             }
         }
         while running.join_next().await.is_some() {}
@@ -175,47 +181,58 @@ impl Due {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Driven {
     Moved,
-    /// Another build may know it, and has some time to take it.
+    /// Another build may know it.
     Left,
 }
 
-/// Whether there is still time for a build to come that knows a saga. What waits in one that is stuck waits for it for
-/// ever.
-fn is_left(core: &Core, row: &SagaRow) -> bool {
-    let soon = row
-        .due_at
-        .is_some_and(|at| core.clock.now() - at < ORPHANED);
-    soon || Status::of(row) == Some(Status::Stuck)
+/// What is to be done about a saga that is due.
+enum Next {
+    /// A local step is to be run.
+    Run(Box<Run>, machine::Due),
+    Commit(Box<Moved>),
+    /// Another build may know it.
+    Leave,
 }
 
-/// Moves one saga that is due: its local step, or what the time means for it.
-pub(crate) async fn drive(
-    core: &Arc<Core>,
-    row: SagaRow,
-    unsent: Option<DateTime<Utc>>,
-) -> Result<Driven> {
-    let known = flow(core, &row).and_then(|flow| Ok((flow, Run::of(&row)?)));
+/// What is to be done about a saga that is due; `orphaned`: whoever knows it had the time to come.
+fn next(core: &Core, row: &SagaRow, unsent: Option<DateTime<Utc>>, orphaned: bool) -> Result<Next> {
+    let known = flow(core, row).and_then(|flow| Ok((flow, Run::of(row)?)));
     let (flow, run) = match known {
         Ok(known) => known,
-        Err(e) if e.kind() == Some(Kind::Wiring) && is_left(core, &row) => return Ok(Driven::Left),
+        Err(e) if e.kind() == Some(Kind::Wiring) && !orphaned => return Ok(Next::Leave),
         // It is due only for what waits in it.
-        Err(_) if Status::of(&row) == Some(Status::Stuck) => return Ok(Driven::Left),
+        Err(_) if Status::of(row) == Some(Status::Stuck) => return Ok(Next::Leave),
         Err(e) => {
-            let moved = machine::abandon(row, &e.to_string(), core.clock.now());
-            return settle(commit(core, moved, None).await);
+            let moved = machine::abandon(row.clone(), &e.to_string(), core.clock.now());
+            return Ok(Next::Commit(Box::new(moved)));
         }
     };
     // What it was told may be about the step.
     if run.mail.is_empty()
         && let Some(step) = machine::local_step(flow, &run, core.clock.now())
     {
-        return local(core, flow, row, run, step).await;
+        return Ok(Next::Run(Box::new(run), step));
     }
     let moved = machine::due(flow, row.clone(), unsent, &env(core, None))?;
-    if moved.misfit && is_left(core, &row) {
-        return Ok(Driven::Left);
+    Ok(match moved.misfit && !orphaned {
+        true => Next::Leave,
+        false => Next::Commit(Box::new(moved)),
+    })
+}
+
+async fn carry_out(core: &Arc<Core>, row: SagaRow, next: Next, orphaned: bool) -> Result<Driven> {
+    match next {
+        Next::Leave => Ok(Driven::Left),
+        Next::Commit(moved) => settle(commit(core, *moved, None).await),
+        Next::Run(run, step) => local(core, row, *run, step, orphaned).await,
     }
-    settle(commit(core, moved, None).await)
+}
+
+/// Moves one saga that is due: its local step, or what the time means for it.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) async fn drive(core: &Arc<Core>, row: SagaRow, orphaned: bool) -> Result<Driven> {
+    let next = next(core, &row, None, orphaned)?;
+    carry_out(core, row, next, orphaned).await
 }
 
 /// A local step, or a local compensation; its outcome waits for the seal.
@@ -276,12 +293,12 @@ impl LocalStep<'_> {
 /// Runs a local step and the transition in one unit of work.
 async fn local(
     core: &Arc<Core>,
-    flow: &dyn Flow,
     row: SagaRow,
     saga: Run,
     step: machine::Due,
+    orphaned: bool,
 ) -> Result<Driven> {
-    let leaves = is_left(core, &row);
+    let flow = flow(core, &row)?;
     let origin = Origin {
         message: None,
         correlation: saga.correlation,
@@ -303,7 +320,7 @@ async fn local(
         match moved {
             Ok(moved) => {
                 // What it did is forgotten with it: another build runs it.
-                left = moved.misfit && leaves;
+                left = moved.misfit && !orphaned;
                 if !left {
                     add(unit, moved);
                 }
@@ -335,7 +352,7 @@ async fn local(
                 state: saga.state.clone(),
             };
             let moved = machine::local(flow, row, step.command, ran, &env(core, None))?;
-            if moved.misfit && leaves {
+            if moved.misfit && !orphaned {
                 return Ok(Driven::Left);
             }
             settle(commit(core, moved, None).await)

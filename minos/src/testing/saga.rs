@@ -551,7 +551,7 @@ async fn settle(core: &Arc<Core>, mut seen: Position) -> Result<(Position, Vec<S
             }
         }
         for row in rows {
-            runtime::drive(core, row, None).await?;
+            runtime::drive(core, row, true).await?;
         }
     }
     failed("the saga moves for ever without an answer and without time")

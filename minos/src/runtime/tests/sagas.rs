@@ -126,9 +126,9 @@ impl Town {
                 return;
             }
             for row in due {
-                drive(&other.core, row.clone(), None).await.unwrap();
+                drive(&other.core, row.clone(), false).await.unwrap();
                 // If that was left alone, this is the one that has moved it.
-                drive(&self.handler.core, row, None).await.unwrap();
+                drive(&self.handler.core, row, false).await.unwrap();
             }
         }
     }
@@ -330,7 +330,7 @@ async fn a_step_that_ended_before_it_could_be_called_off_is_undone() {
     let loan = town.child(house).await;
     town.signal(loan, "yes").await;
     let row = town.row(loan).await;
-    drive(&town.handler.core, row, None).await.unwrap();
+    drive(&town.handler.core, row, false).await.unwrap();
     assert_eq!(town.status(loan).await, Where::Completed);
     // Its answer is on its way.
     town.desk().cancel(house, &alice()).await.unwrap();
@@ -384,7 +384,7 @@ async fn a_saga_that_moved_very_often_shows_how_it_began_and_what_came_last() {
     let town = Town::new();
     let lost = town.start(Lost {}).await;
     let row = town.row(lost).await;
-    drive(&town.handler.core, row, None).await.unwrap();
+    drive(&town.handler.core, row, false).await.unwrap();
     let mut times = 0;
     let shown = loop {
         let decision = Decision::by("alice").because(format!("time {times}"));
@@ -426,7 +426,7 @@ async fn instances_that_all_see_a_step_due_run_it_to_one_effect() {
     let tasks: Vec<_> = (0..8)
         .map(|_| {
             let (core, row) = (town.handler.core.clone(), row.clone());
-            tokio::spawn(async move { drive(&core, row, None).await })
+            tokio::spawn(async move { drive(&core, row, false).await })
         })
         .collect();
     for task in tasks {
