@@ -13,7 +13,7 @@ use crate::{
     saga::{
         Timeline,
         machine::{self, By, Moved, Wish},
-        run::{Run, Status},
+        run::Run,
     },
     store::{self, SagaFilter, SagaRow},
 };
@@ -173,15 +173,17 @@ impl Sagas {
     ) -> Result<SagaRow> {
         for _ in 0..TRIES {
             let row = self.row(id).await?;
-            let stuck = Status::of(&row) == Some(Status::Stuck);
             let moved = transition(row).map_err(|e| match e.kind() {
-                // Another build may be there that knows it.
-                Some(Kind::Wiring) => Error::new(Kind::Conflict, e.to_string()),
+                Some(Kind::Wiring) => Error::new(
+                    Kind::Conflict,
+                    format!("{e}: decide at an instance that has it, or bring it back first"),
+                ),
                 _ => e,
             })?;
-            // It is not to be stuck because the wrong instance was asked.
-            if moved.misfit && !stuck {
-                let text = "this build does not have the step that the saga is at; another one may";
+            // It is not to be moved because the wrong instance was asked.
+            if moved.misfit {
+                let text = "this build does not have a step of the saga, or has another one of its name: decide at an \
+                            instance that has it, or bring it back first";
                 return Err(Error::new(Kind::Conflict, text));
             }
             let row = moved.row.clone();

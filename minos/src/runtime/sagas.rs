@@ -33,16 +33,18 @@ use crate::{
     saga::{
         LocalOutcome, StepEnd,
         flow::Flow,
-        machine::{self, Env, Moved},
+        machine::{self, Env, Moved, Posted},
         run::{Run, Status},
     },
-    store::{self, InboxMark, Reason, SagaRow, UnitOfWork},
+    store::{self, InboxMark, Reason, SagaFilter, SagaRow, UnitOfWork},
 };
 
 /// Who the inbox says handles replies.
 pub(super) const CONSUMER: &str = "sagas";
 /// How many sagas and timers are looked at at once.
 const BATCH: u32 = 64;
+/// How many sagas that are stuck are looked through for what waits in them, the newest first.
+const STUCK: u32 = 10_000;
 /// The longest pause between two looks: another process may have written.
 const POLL: Duration = Duration::from_millis(500);
 
@@ -200,8 +202,6 @@ fn next(core: &Core, row: &SagaRow, unsent: Option<DateTime<Utc>>, orphaned: boo
     let (flow, run) = match known {
         Ok(known) => known,
         Err(e) if e.kind() == Some(Kind::Wiring) && !orphaned => return Ok(Next::Leave),
-        // It is due only for what waits in it.
-        Err(_) if Status::of(row) == Some(Status::Stuck) => return Ok(Next::Leave),
         Err(e) => {
             let moved = machine::abandon(row.clone(), &e.to_string(), core.clock.now());
             return Ok(Next::Commit(Box::new(moved)));
@@ -414,13 +414,18 @@ pub(super) async fn answer(
             continue;
         };
         let moved = match told(core, row.clone(), message) {
-            Ok(moved) if !moved.misfit => moved,
+            Ok(moved) if !moved.misfit => Some(moved),
             Err(e) if e.kind() != Some(Kind::Wiring) => return Ok(Answered::Not(e.to_string())),
+            // Nobody who knows it came in time.
+            Err(e) if Status::of(&row) == Some(Status::Stuck) && flow(core, &row).is_err() => {
+                return Ok(Answered::Not(e.to_string()));
+            }
             // During a rolling deploy an instance that knows what this is about may be there already.
             unknown => match machine::post(row, message, core.clock.now()) {
-                Ok(Some(moved)) => moved,
+                Ok(Posted::Kept(moved)) => Some(moved),
+                Ok(Posted::Before) => None,
                 Err(e) => return Ok(Answered::Not(e.to_string())),
-                Ok(None) => {
+                Ok(Posted::Full) => {
                     let why = "too much waits for a build that knows its saga";
                     let why = unknown
                         .err()
@@ -463,18 +468,42 @@ pub(super) fn flow<'c>(core: &'c Core, row: &SagaRow) -> Result<&'c dyn Flow> {
     })
 }
 
-pub(crate) async fn commit(core: &Core, moved: Moved, message: Option<Uuid>) -> store::Result<()> {
-    core.store.commit(unit(core, moved, message)).await
+/// Reads what waits in sagas that are stuck and that this build knows: they are not due.
+pub(super) async fn read_mail(core: &Core) -> Result<()> {
+    let stuck = SagaFilter {
+        status: Some(Status::Stuck.as_str().to_owned()),
+        limit: STUCK,
+        ..SagaFilter::default()
+    };
+    for row in core.store.sagas(&stuck).await? {
+        let (Ok(flow), Ok(run)) = (flow(core, &row), Run::of(&row)) else {
+            continue;
+        };
+        if run.mail.is_empty() {
+            continue;
+        }
+        let moved = machine::due(flow, row, None, &env(core, None))?;
+        if !moved.misfit {
+            settle(commit(core, moved, None).await)?;
+        }
+    }
+    Ok(())
 }
 
-fn unit(core: &Core, moved: Moved, message: Option<Uuid>) -> UnitOfWork {
+pub(crate) async fn commit(core: &Core, moved: Moved, message: Option<Uuid>) -> store::Result<()> {
+    core.store.commit(unit(core, Some(moved), message)).await
+}
+
+fn unit(core: &Core, moved: Option<Moved>, message: Option<Uuid>) -> UnitOfWork {
     let mut unit = UnitOfWork::new(core.clock.new_uuid(), core.clock.now());
     unit.inbox = message.map(|message| InboxMark {
         consumer: CONSUMER.to_owned(),
         message,
         outcome: None,
     });
-    add(&mut unit, moved);
+    if let Some(moved) = moved {
+        add(&mut unit, moved);
+    }
     unit
 }
 

@@ -12,8 +12,8 @@ use super::{
 use crate::{
     health::Health,
     runtime::{
-        Due, Sagas, Stop,
-        sagas::{Driven, drive},
+        Due, Keeper, Sagas, Stop,
+        sagas::{Driven, drive, read_mail},
     },
     saga::{
         Flow, SagaId,
@@ -173,11 +173,29 @@ async fn what_waits_for_a_build_that_does_not_come_is_read_once_it_comes() {
         drive(&other.core, town.row(house).await, true)
             .await
             .unwrap();
-        assert_eq!(town.status(house).await, Where::Stuck);
+        // It hurries nobody as long as nobody knows it.
+        let row = town.row(house).await;
+        assert_eq!((row.status.as_str(), row.due_at), ("stuck", None));
+        read_mail(&other.core).await.unwrap();
+        assert_eq!(town.row(house).await, row);
         town.handler = own;
         // What was read, and could not be taken, is taken by a retry; what was not read is read now.
-        if other.core.sagas.contains_key("House") {
-            town.desk().retry(house, &alice()).await.unwrap();
+        match other.core.sagas.contains_key("House") {
+            true => drop(town.desk().retry(house, &alice()).await.unwrap()),
+            false => {
+                let (stop, keeper) = (
+                    Stop::default(),
+                    Keeper {
+                        handler: town.handler.clone(),
+                        health: Arc::new(Health::default()),
+                        name: "keeper".to_owned(),
+                        retention: Duration::from_secs(24 * 3600),
+                    },
+                );
+                // It looks once.
+                stop.stop();
+                keeper.run(stop).await.unwrap();
+            }
         }
         town.settle().await;
         assert_eq!(town.status(house).await, Where::Completed);
@@ -343,7 +361,97 @@ async fn what_waits_in_a_row_that_nobody_can_read_moves_nothing_for_ever() {
     let stuck = town.row(loan).await;
     assert_eq!(stuck.status, "stuck");
     let mail: Vec<Message> = Stored::of(&stuck).unwrap().get("mail").unwrap();
-    assert_eq!(mail.len(), 1);
-    drive(&core, stuck.clone(), false).await.unwrap();
+    assert_eq!((mail.len(), stuck.due_at), (1, None));
+    read_mail(&core).await.unwrap();
     assert_eq!(town.row(loan).await, stuck);
+}
+
+#[tokio::test]
+async fn a_late_answer_for_a_saga_that_no_build_has_is_a_dead_letter() {
+    let mut town = Town::new();
+    let other = town.build(BTreeMap::new());
+    let house = town.start(House::default()).await;
+    let loan = town.child(house).await;
+    town.signal(loan, "yes").await;
+    let own = town.handler.clone();
+    drive(&own.core, town.row(loan).await, false).await.unwrap();
+    drive(&other.core, town.row(house).await, true)
+        .await
+        .unwrap();
+    let row = town.row(house).await;
+    assert_eq!((row.status.as_str(), row.due_at), ("stuck", None));
+    town.settle_once(&other).await;
+    assert_eq!((town.letters().await, town.row(house).await), (1, row));
+
+    // Whoever decides about it is told what to do.
+    let desk = Sagas::new(other.core.clone());
+    let refused = [
+        desk.cancel(house, &alice()).await.unwrap_err(),
+        desk.skip(house, None, &alice()).await.unwrap_err(),
+        desk.retry(house, &alice()).await.unwrap_err(),
+    ];
+    for refused in refused {
+        assert_eq!(refused.kind(), Some(Kind::Conflict));
+        assert!(refused.to_string().contains("bring it back"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_to_a_stuck_saga_of_a_newer_format_hurries_nobody() {
+    let mut town = Town::new();
+    let house = town.start(House::default()).await;
+    let loan = town.child(house).await;
+    town.change(loan, |row| set(row, "format", &json!(1000)))
+        .await;
+    let own = town.handler.clone();
+    drive(&own.core, town.row(loan).await, true).await.unwrap();
+    assert_eq!(town.status(loan).await, Where::Stuck);
+    town.desk().cancel(house, &alice()).await.unwrap();
+    town.settle_once(&own).await;
+    let told = town.row(loan).await;
+    let mail: Vec<Message> = Stored::of(&told).unwrap().get("mail").unwrap();
+    assert_eq!((mail.len(), told.due_at), (1, None));
+    // It is asked again and again.
+    for _ in 0..100 {
+        let again = Message {
+            id: SystemClock.new_uuid(),
+            ..mail[0].clone()
+        };
+        let incoming = Incoming {
+            message: &again,
+            origin: Some(&PLACE),
+        };
+        own.deliver(incoming).await.unwrap();
+    }
+    assert_eq!((town.letters().await, town.row(loan).await), (0, told));
+}
+
+#[tokio::test]
+async fn a_stuck_saga_stays_as_it_was_if_a_build_is_asked_that_does_not_have_its_step() {
+    let town = Town::new();
+    let other = town.build(elsewhere::sagas());
+    let house = town.start(House::default()).await;
+    // Its step was due, and nobody came who has it.
+    town.change(house, |row| {
+        let mut run = Run::of(row).unwrap();
+        row.due_at = Some(SystemClock.now());
+        run.executions[0].due_at = row.due_at;
+        row.body = run.body().unwrap();
+    })
+    .await;
+    drive(&other.core, town.row(house).await, true)
+        .await
+        .unwrap();
+    let row = town.row(house).await;
+    assert_eq!(row.status, "stuck");
+    let desk = Sagas::new(other.core.clone());
+    let refused = [
+        desk.retry(house, &alice()).await,
+        desk.skip(house, None, &alice()).await,
+        desk.cancel(house, &alice()).await,
+    ];
+    for refused in refused {
+        assert_eq!(refused.unwrap_err().kind(), Some(Kind::Conflict));
+    }
+    assert_eq!(town.row(house).await, row);
 }

@@ -30,7 +30,7 @@ use uuid::Uuid;
 
 pub(crate) use self::{
     local::{Due, local_step},
-    mail::{post, told},
+    mail::{Posted, post, told},
     operate::Wish,
 };
 use super::{
@@ -229,11 +229,10 @@ pub(crate) fn operate(
     machine.finish()
 }
 
-/// The saga cannot be moved by this service: it is stuck as it stands. One that has ended stays as it is. What waits in
-/// a row is still to be read by whoever knows the saga, so that stays due.
+/// The saga cannot be moved by this service: it is stuck as it stands. One that has ended stays as it is.
 pub(crate) fn abandon(mut row: SagaRow, why: &str, now: DateTime<Utc>) -> Moved {
     row.version += 1;
-    row.due_at = row.due_at.filter(|_| mail::waits(&row));
+    row.due_at = None;
     let status = Status::of(&row);
     let ended = ENDED.contains(&row.status.as_str());
     if !ended {
