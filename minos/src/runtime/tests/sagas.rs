@@ -1,5 +1,7 @@
 //! Sagas that are started by key, signalled, and started by each other.
 
+use chrono::{DateTime, Utc};
+
 use super::*;
 use crate::{
     context::{Job, Origin as From, Work, run},
@@ -403,10 +405,19 @@ async fn a_saga_that_moved_very_often_shows_how_it_began_and_what_came_last() {
         "{}",
         lines[gap]
     );
-    assert_eq!(lines.len() - gap - 1, 100);
-    let last = format!("time {}", times - 1);
-    assert!(lines[gap..].iter().any(|l| l.contains(&last)), "{last}");
-    assert!(lines[..gap].iter().all(|l| !l.contains(&last)), "{last}");
+    let decided = |l: &&&str| l.contains("\"by\"");
+    assert_eq!(lines[gap + 1..].iter().filter(|l| !decided(l)).count(), 100);
+    // Each decision is where it was made.
+    let last = format!("\"time {}\"", times - 1);
+    let place = lines.iter().position(|l| l.contains(&last)).unwrap();
+    assert!(place > gap + 50, "{lines:?}");
+    let at = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let at: DateTime<Utc> = line["at"].as_str().unwrap().parse().unwrap();
+        at
+    };
+    assert!(lines[gap + 1..].is_sorted_by_key(|l| at(l)));
+    assert!(lines[..gap].is_sorted_by_key(|l| at(l)));
     let stored = town.store.saga_history(lost, 10_000).await.unwrap();
     assert!(
         stored[0].as_str().contains("started"),
@@ -414,6 +425,8 @@ async fn a_saga_that_moved_very_often_shows_how_it_began_and_what_came_last() {
         stored[0].as_str()
     );
     assert!(stored.len() < 2000, "{}", stored.len());
+    let stored: Vec<_> = stored.iter().map(Payload::as_str).collect();
+    assert_eq!(stored.iter().filter(decided).count(), times);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -291,6 +291,56 @@ fn one_that_has_ended_is_not_given_up() {
 }
 
 #[test]
+fn what_is_decided_about_a_saga_that_moved_very_often_is_kept_whole() {
+    let flow = TestFlow::new(0, false);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let mut started = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    started.row.version = 600;
+    let why = "why ".repeat(1000);
+    let by = machine::By {
+        who: "alice",
+        why: &why,
+    };
+    let moved = machine::operate(&flow, started.row, Wish::Cancel, by, &env).unwrap();
+    assert_eq!(moved.history.len(), 1);
+    assert!(moved.history[0].as_str().contains(&why));
+    let latest = Run::of(&moved.row).unwrap().latest;
+    assert!(
+        !latest.is_empty() && latest.iter().all(|l| !l.as_str().contains("alice")),
+        "{latest:?}"
+    );
+}
+
+#[test]
+fn that_one_is_given_up_after_it_moved_very_often_is_its_last_line() {
+    let flow = TestFlow::new(0, false);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let started = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    for (version, beside) in [(499, 1), (500, 0)] {
+        let row = SagaRow {
+            version,
+            ..started.row.clone()
+        };
+        let moved = machine::abandon(row, "nobody has it", env.now);
+        assert_eq!(moved.history.len(), beside);
+        let run = Run::of(&moved.row).unwrap();
+        assert_eq!(run.latest.len(), 1 - beside);
+        let last = run.latest.iter().chain(&moved.history).next().unwrap();
+        assert!(last.as_str().contains("nobody has it"), "{last:?}");
+        assert_eq!(run.halt.unwrap().why.text, "nobody has it");
+    }
+    // What cannot be read has its line all the same.
+    let broken = SagaRow {
+        version: 500,
+        body: Payload::null(),
+        ..started.row
+    };
+    assert_eq!(machine::abandon(broken, "broken", env.now).history.len(), 1);
+}
+
+#[test]
 fn a_history_is_bounded_whatever_happens() {
     let flow = TestFlow::new(0, true);
     let gone = TestFlow::of([step("B")]);
@@ -304,7 +354,12 @@ fn a_history_is_bounded_whatever_happens() {
         let moved = retry(&gone, row, &env);
         assert_eq!(moved.row.status, "stuck");
         let (late, _) = machine::signal(&flow, moved.row, ("B", &long), None, &env).unwrap();
-        lines += moved.history.len() + late.history.len();
+        let all = moved.history.iter().chain(&late.history);
+        let (decided, others): (Vec<_>, Vec<_>) = all.partition(|l| l.as_str().contains("\"by\""));
+        // What somebody decided is kept whole, for good.
+        assert_eq!(decided.len(), 1);
+        assert!(decided[0].as_str().contains("retried"));
+        lines += others.len();
         row = late.row;
     }
     assert!((500..2000).contains(&lines), "{lines} lines");
