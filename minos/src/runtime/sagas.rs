@@ -422,7 +422,7 @@ pub(super) async fn answer(
             }
             // During a rolling deploy an instance that knows what this is about may be there already.
             unknown => match machine::post(row, message, core.clock.now()) {
-                Ok(Posted::Kept(moved)) => Some(moved),
+                Ok(Posted::Kept(moved)) => Some(*moved),
                 Ok(Posted::Before) => None,
                 Err(e) => return Ok(Answered::Not(e.to_string())),
                 Ok(Posted::Full) => {

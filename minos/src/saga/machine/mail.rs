@@ -37,7 +37,7 @@ pub(crate) fn told(
 
 /// What became of a message for a build that knows the saga.
 pub(crate) enum Posted {
-    Kept(Moved),
+    Kept(Box<Moved>),
     /// One that says the same is kept already.
     Before,
     /// Too much is kept.
@@ -68,7 +68,7 @@ pub(crate) fn post(mut row: SagaRow, message: &Message, now: DateTime<Utc>) -> R
     if Status::of(&row) != Some(Status::Stuck) {
         row.due_at = Some(now);
     }
-    Ok(Posted::Kept(Moved::only(row, Vec::new())))
+    Ok(Posted::Kept(Box::new(Moved::only(row, Vec::new()))))
 }
 
 impl<'a> Machine<'a> {
