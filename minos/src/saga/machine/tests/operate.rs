@@ -168,6 +168,27 @@ fn a_saga_does_not_turn_back_where_a_step_is_gone_that_may_be_its_pivot() {
 }
 
 #[test]
+fn a_step_that_is_gone_and_did_not_run_matters_only_if_what_came_after_it_lasts() {
+    for lasts in [false, true] {
+        let mut steps = [step("P"), step("B"), step("C")];
+        (steps[0].pivot, steps[0].when) = (true, Some("it rains"));
+        if lasts {
+            steps[1].compensation = None;
+        }
+        let gone = TestFlow::of(steps[1..].to_vec());
+        let flow = TestFlow::of(steps);
+        let clock = Ids(AtomicU64::new(1000));
+        let env = env(&clock);
+        let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+        let moved = answer(&flow, moved.row, "B", Status::Done, &env);
+        let moved = answer(&gone, moved.row, "C", Status::Refused, &env);
+        assert_eq!(moved.misfit, lasts);
+        let back = if lasts { vec![] } else { vec!["UndoB"] };
+        assert_eq!(names(&moved), back);
+    }
+}
+
+#[test]
 fn a_step_that_is_gone_and_was_skipped_is_not_begun_once_it_is_back() {
     let flow = TestFlow::new(0, false);
     let gone = TestFlow::of([step("B")]);

@@ -152,8 +152,14 @@ fn both_stuck(flow: &TestFlow, env: &Env<'_>) -> SagaRow {
     let moved = machine::start(flow, Uuid::from_u128(7), Payload::null(), env).unwrap();
     let moved = answer(flow, moved.row, "A", Status::Done, env);
     let moved = answer(flow, moved.row, "B", Status::Done, env);
-    let mut row = answer(flow, moved.row, "C", Status::Refused, env).row;
-    while row.status == "compensating" {
+    let row = answer(flow, moved.row, "C", Status::Refused, env).row;
+    assert_eq!(row.status, "compensating");
+    fail_both(flow, row, env)
+}
+
+/// What is under way of `A` and `B` fails until both are stuck.
+fn fail_both(flow: &TestFlow, mut row: SagaRow, env: &Env<'_>) -> SagaRow {
+    while row.status != "stuck" {
         for step in ["A", "B"] {
             row = answer(flow, row, step, Status::Failed, env).row;
         }
@@ -193,6 +199,34 @@ fn a_retry_that_fails_for_one_of_a_group_leaves_the_others_to_the_next_one() {
         let moved = answer(&flow, moved.row, "B", Status::Done, &env);
         assert_eq!(moved.row.status, "compensated");
     }
+}
+
+#[test]
+fn a_retry_that_fails_for_one_of_a_group_after_the_pivot_begins_the_others_with_the_next_one() {
+    let mut flow = groups::group(0);
+    let mut pivot = step("P");
+    pivot.pivot = true;
+    flow.steps.insert(0, pivot);
+    for step in &mut flow.steps {
+        step.compensation = None;
+    }
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let moved = answer(&flow, moved.row, "P", Status::Done, &env);
+    let row = fail_both(&flow, moved.row, &env);
+    let broken = TestFlow {
+        broken: "A",
+        ..flow.clone()
+    };
+    let moved = retry(&broken, row, &env);
+    assert_eq!(moved.row.status, "stuck");
+    let moved = retry(&flow, moved.row, &env);
+    assert_eq!(names(&moved), ["A", "B"]);
+    let moved = answer(&flow, moved.row, "A", Status::Done, &env);
+    assert!(moved.messages.is_empty());
+    let moved = answer(&flow, moved.row, "B", Status::Done, &env);
+    assert_eq!(names(&moved), ["C"]);
 }
 
 #[test]
