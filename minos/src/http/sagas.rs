@@ -165,7 +165,11 @@ fn done(answer: Result<Value>, id: Uuid) -> Reply {
 
 async fn list(sagas: &Sagas, filter: &SagaFilter) -> Result<Value> {
     let rows = sagas.list(filter).await?;
-    let rows = rows.iter().map(shown).collect::<Result<Vec<_>>>()?;
+    let mut rows = rows.iter().map(shown).collect::<Result<Vec<_>>>()?;
+    // They may be long.
+    for part in ["latest", "mail"] {
+        rows.iter_mut().for_each(|row| drop(row.remove(part)));
+    }
     Ok(json!({ "sagas": rows }))
 }
 
@@ -175,6 +179,11 @@ async fn show(sagas: &Sagas, saga: Uuid) -> Result<Value> {
     let mut shown = shown(&all.row)?;
     // They are lines of the history.
     shown.remove("latest");
+    if let Some(mail) = shown.get_mut("mail").and_then(Value::as_array_mut) {
+        for message in mail {
+            *message = json!({ "kind": message["kind"], "name": message["name"] });
+        }
+    }
     shown.insert("timeline".to_owned(), json!(all.timeline));
     shown.insert("history".to_owned(), Value::Array(history));
     shown.insert("history_cut".to_owned(), all.cut.into());

@@ -13,7 +13,7 @@ use crate::{
     saga::{
         Timeline,
         machine::{self, By, Moved, Wish},
-        run::{Run, Status},
+        run::Run,
     },
     store::{self, SagaFilter, SagaRow},
 };
@@ -43,8 +43,9 @@ pub struct ShownSaga {
     pub row: SagaRow,
     /// What became of its steps; [`None`] if its state cannot be read.
     pub timeline: Option<Timeline>,
-    /// The last lines of its history, oldest first. Of a saga that moved more than 500 times only the first lines and
-    /// the last 100 are kept, without what is long in them; a line between them says how many there were.
+    /// The last lines of its history, oldest first. Of a saga that moved more than 500 times the first lines, every
+    /// decision, and the last 100 of the others are kept, these without what is long in them; a line between them says
+    /// how many there were.
     pub history: Vec<Payload>,
     /// Whether there are lines before these.
     pub cut: bool,
@@ -76,17 +77,10 @@ impl Sagas {
         }
         let now = self.core.clock.now();
         let run = Run::seen(&row).ok();
-        if let Some(run) = &run {
-            if run.left_out > 0 {
-                let gap = serde_json::json!({ "what": "left out", "lines": run.left_out });
-                history.push(Payload::from_text(gap.to_string()));
-            }
-            history.extend(run.latest.iter().cloned());
-        }
         Ok(ShownSaga {
             timeline: run.map(|run| Timeline::of(&run, now)),
+            history: machine::whole(history, &row),
             row,
-            history,
             cut,
         })
     }
@@ -173,15 +167,17 @@ impl Sagas {
     ) -> Result<SagaRow> {
         for _ in 0..TRIES {
             let row = self.row(id).await?;
-            let stuck = Status::of(&row) == Some(Status::Stuck);
             let moved = transition(row).map_err(|e| match e.kind() {
-                // Another build may be there that knows it.
-                Some(Kind::Wiring) => Error::new(Kind::Conflict, e.to_string()),
+                Some(Kind::Wiring) => Error::new(
+                    Kind::Conflict,
+                    format!("{e}: decide at an instance that has it, or bring it back first"),
+                ),
                 _ => e,
             })?;
-            // It is not to be stuck because the wrong instance was asked.
-            if moved.misfit && !stuck {
-                let text = "this build does not have the step that the saga is at; another one may";
+            // It is not to be moved because the wrong instance was asked.
+            if moved.misfit {
+                let text = "this build does not have a step of the saga, or has another one of its name: decide at an \
+                            instance that has it, or bring it back first";
                 return Err(Error::new(Kind::Conflict, text));
             }
             let row = moved.row.clone();

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{
     Stop,
     relay::{OUTBOX, wait},
-    sagas::{Driven, drive, flow, is_left},
+    sagas::{Driven, Next, carry_out, next},
     turns::{FIRST_GO, Turns},
 };
 use crate::{
@@ -75,7 +75,9 @@ impl Due {
         self.health.up(&self.name);
         while !stop.stopped() {
             agenda.waiting.append(&mut self.core.soon.take());
-            self.begin(&mut agenda);
+            if self.begin(&mut agenda) {
+                pause = Duration::ZERO;
+            }
             let least = match agenda.waiting.is_empty() {
                 true => REST,
                 false => FIRST_GO / 4,
@@ -84,7 +86,9 @@ impl Due {
             if rest.is_zero() {
                 changes.mark_unchanged();
                 pause = self.look(&mut agenda).await?;
-                self.begin(&mut agenda);
+                if self.begin(&mut agenda) {
+                    pause = Duration::ZERO;
+                }
                 (looked, rest) = (Some(Instant::now()), least);
             }
             tokio::select! {
@@ -117,9 +121,10 @@ impl Due {
         Ok(())
     }
 
-    /// Starts what waits, as far as there is room.
-    fn begin(&self, agenda: &mut Agenda) {
+    /// Starts what waits, as far as there is room; `true` if something was left to others, behind which there may be more.
+    fn begin(&self, agenda: &mut Agenda) -> bool {
         let oldest = agenda.unsent.and_then(|(_, oldest)| oldest);
+        let mut left = false;
         for (since, row) in std::mem::take(&mut agenda.waiting) {
             // After so long others may have taken it: the next look says so.
             if since.elapsed() >= FIRST_GO {
@@ -130,12 +135,22 @@ impl Due {
                 agenda.waiting.push_back((since, row));
                 continue;
             }
-            let (core, this) = (self.core.clone(), (row.id, row.version));
+            let (this, now) = ((row.id, row.version), Instant::now());
+            let orphaned = agenda.turns.is_orphaned(this, now);
+            // What is left to others takes no task: there may be thousands of it.
+            let next = next(&self.core, &row, oldest, orphaned);
+            if matches!(next, Ok(Next::Leave)) {
+                agenda.turns.leave(this, now);
+                left = true;
+                continue;
+            }
+            let core = self.core.clone();
             let task = agenda
                 .running
-                .spawn(async move { drive(&core, row, oldest).await });
+                .spawn(async move { carry_out(&core, row, next?, orphaned).await });
             agenda.busy.insert(task.id(), this);
         }
+        left
     }
 
     /// Asks the store for what is due; answers when that is to be done again, unless something changes.
@@ -158,10 +173,6 @@ impl Due {
         }
         let since = Instant::now();
         for row in agenda.turns.mine(due, since) {
-            if flow(&self.core, &row).is_err() && is_left(&self.core, &row) {
-                agenda.turns.leave((row.id, row.version), since);
-                continue;
-            }
             let known = agenda.waiting.iter().any(|(_, known)| known.id == row.id);
             if !known && agenda.busy.values().all(|(id, _)| *id != row.id) {
                 agenda.waiting.push_back((since, row));

@@ -43,6 +43,7 @@ impl Keeper {
         // Not at once: what waited while nobody ran here is to be handled before anything is forgotten.
         let pause = (self.retention / 24).clamp(Duration::from_secs(60), Duration::from_secs(3600));
         let mut forgot = Instant::now();
+        self.read_mail().await;
         loop {
             self.sweep(&stop).await;
             let rest = pause.saturating_sub(forgot.elapsed());
@@ -53,8 +54,18 @@ impl Keeper {
             }
             if forgot.elapsed() >= pause {
                 self.forget().await?;
+                // Another build may have put something there meanwhile.
+                self.read_mail().await;
                 forgot = Instant::now();
             }
+        }
+    }
+
+    /// Moves sagas that are stuck, if builds that did not know them were told what they need.
+    async fn read_mail(&self) {
+        let core = &self.handler.core;
+        if let Err(e) = sagas::read_mail(core).await {
+            error!(service = core.name, error = ?e, "what waits in stuck sagas was not read");
         }
     }
 

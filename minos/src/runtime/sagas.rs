@@ -21,63 +21,81 @@ use crate::{
     saga::{
         LocalOutcome, StepEnd,
         flow::Flow,
-        machine::{self, Env, Moved},
+        machine::{self, Env, Moved, Posted},
         run::{Run, Status},
     },
-    store::{self, InboxMark, Reason, SagaRow, UnitOfWork},
+    store::{self, InboxMark, Reason, SagaFilter, SagaRow, UnitOfWork},
 };
 
 /// Who the inbox says handles replies.
 pub(super) const CONSUMER: &str = "sagas";
-
-/// How long a saga, or a step, that this service does not know is left to others before the saga is stuck.
-const ORPHANED: chrono::TimeDelta = chrono::TimeDelta::minutes(10);
+/// How many sagas that are stuck are looked through for what waits in them, the newest first.
+const STUCK: u32 = 10_000;
 
 /// What became of a saga that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Driven {
     Moved,
-    /// Another build may know it, and has some time to take it.
+    /// Another build may know it.
     Left,
 }
 
-/// Whether there is still time for a build to come that knows a saga. What waits in one that is stuck waits for it for
-/// ever.
-pub(super) fn is_left(core: &Core, row: &SagaRow) -> bool {
-    let soon = row
-        .due_at
-        .is_some_and(|at| core.clock.now() - at < ORPHANED);
-    soon || Status::of(row) == Some(Status::Stuck)
+/// What is to be done about a saga that is due.
+pub(super) enum Next {
+    /// A local step is to be run.
+    Run(Box<Run>, machine::Due),
+    Commit(Box<Moved>),
+    /// Another build may know it.
+    Leave,
 }
 
-/// Moves one saga that is due: its local step, or what the time means for it.
-pub(crate) async fn drive(
-    core: &Arc<Core>,
-    row: SagaRow,
+/// What is to be done about a saga that is due; `orphaned`: whoever knows it had the time to come.
+pub(super) fn next(
+    core: &Core,
+    row: &SagaRow,
     unsent: Option<DateTime<Utc>>,
-) -> Result<Driven> {
-    let known = flow(core, &row).and_then(|flow| Ok((flow, Run::of(&row)?)));
+    orphaned: bool,
+) -> Result<Next> {
+    let known = flow(core, row).and_then(|flow| Ok((flow, Run::of(row)?)));
     let (flow, run) = match known {
         Ok(known) => known,
-        Err(e) if e.kind() == Some(Kind::Wiring) && is_left(core, &row) => return Ok(Driven::Left),
-        // It is due only for what waits in it.
-        Err(_) if Status::of(&row) == Some(Status::Stuck) => return Ok(Driven::Left),
+        Err(e) if e.kind() == Some(Kind::Wiring) && !orphaned => return Ok(Next::Leave),
         Err(e) => {
-            let moved = machine::abandon(row, &e.to_string(), core.clock.now());
-            return settle(commit(core, moved, None).await);
+            let moved = machine::abandon(row.clone(), &e.to_string(), core.clock.now());
+            return Ok(Next::Commit(Box::new(moved)));
         }
     };
     // What it was told may be about the step.
     if run.mail.is_empty()
         && let Some(step) = machine::local_step(flow, &run, core.clock.now())
     {
-        return local(core, flow, row, run, step).await;
+        return Ok(Next::Run(Box::new(run), step));
     }
     let moved = machine::due(flow, row.clone(), unsent, &env(core, None))?;
-    if moved.misfit && is_left(core, &row) {
-        return Ok(Driven::Left);
+    Ok(match moved.misfit && !orphaned {
+        true => Next::Leave,
+        false => Next::Commit(Box::new(moved)),
+    })
+}
+
+pub(super) async fn carry_out(
+    core: &Arc<Core>,
+    row: SagaRow,
+    next: Next,
+    orphaned: bool,
+) -> Result<Driven> {
+    match next {
+        Next::Leave => Ok(Driven::Left),
+        Next::Commit(moved) => settle(commit(core, *moved, None).await),
+        Next::Run(run, step) => local(core, row, *run, step, orphaned).await,
     }
-    settle(commit(core, moved, None).await)
+}
+
+/// Moves one saga that is due: its local step, or what the time means for it.
+#[cfg(any(test, feature = "testing"))]
+pub(crate) async fn drive(core: &Arc<Core>, row: SagaRow, orphaned: bool) -> Result<Driven> {
+    let next = next(core, &row, None, orphaned)?;
+    carry_out(core, row, next, orphaned).await
 }
 
 /// A local step, or a local compensation; its outcome waits for the seal.
@@ -138,11 +156,12 @@ impl LocalStep<'_> {
 /// Runs a local step and the transition in one unit of work.
 async fn local(
     core: &Arc<Core>,
-    flow: &dyn Flow,
     row: SagaRow,
     saga: Run,
     step: machine::Due,
+    orphaned: bool,
 ) -> Result<Driven> {
+    let flow = flow(core, &row)?;
     let origin = Origin {
         message: None,
         correlation: saga.correlation,
@@ -156,25 +175,32 @@ async fn local(
         state: &saga.state,
         outcome: Mutex::new(None),
     };
-    let (mut broken, mut next) = (None, None);
+    let (mut broken, mut left, mut next) = (None, false, None);
     let seal = |unit: &mut UnitOfWork, answer: &Answer| {
         let moved = work
             .take(answer)
             .and_then(|ran| machine::local(flow, row.clone(), step.command, ran, &env(core, None)));
         match moved {
             Ok(moved) => {
-                next = going_on(&moved);
-                add(unit, moved);
+                // What it did is forgotten with it: another build runs it.
+                left = moved.misfit && !orphaned;
+                if !left {
+                    next = going_on(&moved);
+                    add(unit, moved);
+                }
             }
             Err(e) => broken = Some(e),
         }
-        broken.is_none()
+        broken.is_none() && !left
     };
     let job = Job {
         role: Role::Command,
         origin,
     };
     let outcome = run(core, job, &work, seal).await;
+    if left {
+        return Ok(Driven::Left);
+    }
     if let Some(e) = broken {
         let moved = machine::abandon(row, &e.to_string(), core.clock.now());
         return settle(commit(core, moved, None).await);
@@ -196,6 +222,9 @@ async fn local(
                 state: saga.state.clone(),
             };
             let moved = machine::local(flow, row, step.command, ran, &env(core, None))?;
+            if moved.misfit && !orphaned {
+                return Ok(Driven::Left);
+            }
             settle(commit(core, moved, None).await)
         }
     }
@@ -255,13 +284,18 @@ pub(super) async fn answer(
             continue;
         };
         let moved = match told(core, row.clone(), message) {
-            Ok(moved) if !moved.misfit => moved,
+            Ok(moved) if !moved.misfit => Some(moved),
             Err(e) if e.kind() != Some(Kind::Wiring) => return Ok(Answered::Not(e.to_string())),
+            // Nobody who knows it came in time.
+            Err(e) if Status::of(&row) == Some(Status::Stuck) && flow(core, &row).is_err() => {
+                return Ok(Answered::Not(e.to_string()));
+            }
             // During a rolling deploy an instance that knows what this is about may be there already.
             unknown => match machine::post(row, message, core.clock.now()) {
-                Ok(Some(moved)) => moved,
+                Ok(Posted::Kept(moved)) => Some(*moved),
+                Ok(Posted::Before) => None,
                 Err(e) => return Ok(Answered::Not(e.to_string())),
-                Ok(None) => {
+                Ok(Posted::Full) => {
                     let why = "too much waits for a build that knows its saga";
                     let why = unknown
                         .err()
@@ -270,7 +304,7 @@ pub(super) async fn answer(
                 }
             },
         };
-        let next = going_on(&moved);
+        let next = moved.as_ref().and_then(going_on);
         let mut unit = unit(core, moved, Some(message.id));
         extra(&mut unit);
         match core.store.commit(unit).await {
@@ -311,9 +345,31 @@ pub(super) fn flow<'c>(core: &'c Core, row: &SagaRow) -> Result<&'c dyn Flow> {
     })
 }
 
+/// Reads what waits in sagas that are stuck and that this build knows: they are not due.
+pub(super) async fn read_mail(core: &Core) -> Result<()> {
+    let stuck = SagaFilter {
+        status: Some(Status::Stuck.as_str().to_owned()),
+        limit: STUCK,
+        ..SagaFilter::default()
+    };
+    for row in core.store.sagas(&stuck).await? {
+        let (Ok(flow), Ok(run)) = (flow(core, &row), Run::of(&row)) else {
+            continue;
+        };
+        if run.mail.is_empty() {
+            continue;
+        }
+        let moved = machine::due(flow, row, None, &env(core, None))?;
+        if !moved.misfit {
+            settle(commit(core, moved, None).await)?;
+        }
+    }
+    Ok(())
+}
+
 pub(crate) async fn commit(core: &Core, moved: Moved, message: Option<Uuid>) -> store::Result<()> {
     let next = going_on(&moved);
-    core.store.commit(unit(core, moved, message)).await?;
+    core.store.commit(unit(core, Some(moved), message)).await?;
     if let Some(row) = next {
         core.soon.add(row);
     }
@@ -325,14 +381,16 @@ fn going_on(moved: &Moved) -> Option<SagaRow> {
     moved.goes_on.then(|| moved.row.clone())
 }
 
-fn unit(core: &Core, moved: Moved, message: Option<Uuid>) -> UnitOfWork {
+fn unit(core: &Core, moved: Option<Moved>, message: Option<Uuid>) -> UnitOfWork {
     let mut unit = UnitOfWork::new(core.clock.new_uuid(), core.clock.now());
     unit.inbox = message.map(|message| InboxMark {
         consumer: CONSUMER.to_owned(),
         message,
         outcome: None,
     });
-    add(&mut unit, moved);
+    if let Some(moved) = moved {
+        add(&mut unit, moved);
+    }
     unit
 }
 

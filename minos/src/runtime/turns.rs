@@ -14,6 +14,9 @@ pub(super) const FIRST_GO: Duration = Duration::from_millis(250);
 /// How long what this build does not know is not looked at again.
 const AGAIN: Duration = Duration::from_secs(5);
 
+/// How long what this build does not know is left to others before the saga is stuck.
+const ORPHANED: Duration = Duration::from_secs(600);
+
 /// What counts of a stored run: all of it would be read again by whoever moves it.
 #[derive(Deserialize)]
 struct Owned {
@@ -31,8 +34,18 @@ pub(super) struct Turns {
     process: Uuid,
     /// What was left to others: the version, and since when.
     left: HashMap<Uuid, (u64, Instant)>,
-    /// What this build does not know: the version, and since when.
-    unknown: HashMap<Uuid, (u64, Instant)>,
+    /// What this build does not know.
+    unknown: HashMap<Uuid, Unknown>,
+}
+
+/// A saga that this build does not know, as it stands.
+#[derive(Debug, Clone, Copy)]
+struct Unknown {
+    version: u64,
+    /// When this process looked at it first, whatever it was due before: nobody else may have been able to, either.
+    first: Instant,
+    /// When it was looked at last.
+    last: Instant,
 }
 
 impl Turns {
@@ -48,12 +61,9 @@ impl Turns {
     pub(super) fn mine(&mut self, due: Vec<SagaRow>, now: Instant) -> Vec<SagaRow> {
         let (mut left, mut unknown) = (HashMap::new(), HashMap::new());
         let mine = due.into_iter().filter(|row| {
-            if let Some((version, since)) = self.unknown.get(&row.id)
-                && *version == row.version
-                && now.duration_since(*since) < AGAIN
-            {
-                unknown.insert(row.id, (*version, *since));
-                return false;
+            if let Some(left) = self.unknown((row.id, row.version)) {
+                unknown.insert(row.id, *left);
+                return now.duration_since(left.last) >= AGAIN;
             }
             let owned = row.body.decode::<Owned>();
             let owner = owned.ok().and_then(|run| run.owner);
@@ -75,7 +85,26 @@ impl Turns {
 
     /// Leaves a saga, as it stands, to a build that knows it.
     pub(super) fn leave(&mut self, (saga, version): (Uuid, u64), now: Instant) {
-        self.unknown.insert(saga, (version, now));
+        let first = self.unknown((saga, version)).map_or(now, |u| u.first);
+        let last = now;
+        self.unknown.insert(
+            saga,
+            Unknown {
+                version,
+                first,
+                last,
+            },
+        );
+    }
+
+    /// Whether nobody came for a saga that was left to others, in all the time that they had.
+    pub(super) fn is_orphaned(&self, this: (Uuid, u64), now: Instant) -> bool {
+        let left = self.unknown(this);
+        left.is_some_and(|u| now.duration_since(u.first) >= ORPHANED)
+    }
+
+    fn unknown(&self, (saga, version): (Uuid, u64)) -> Option<&Unknown> {
+        self.unknown.get(&saga).filter(|u| u.version == version)
     }
 
     /// Nothing is due any more.
@@ -143,8 +172,27 @@ mod tests {
         let mut takes = |row, now| (turns.mine(vec![row], now).len(), turns.left());
         assert_eq!(takes(row(1, None), now), (0, 1));
         assert_eq!(takes(row(1, None), now + AGAIN / 2), (0, 1));
-        assert_eq!(takes(row(1, None), now + AGAIN), (1, 0));
+        assert_eq!(takes(row(1, None), now + AGAIN), (1, 1));
         turns.leave((row(1, None).id, 1), now);
         assert_eq!(turns.mine(vec![row(2, None)], now).len(), 1);
+    }
+
+    #[test]
+    fn others_have_their_time_from_when_this_process_looked_first() {
+        let (mut turns, start) = (Turns::new(Uuid::from_u128(1)), Instant::now());
+        let this = |version| (row(version, None).id, version);
+        let mut now = start;
+        while now - start < ORPHANED {
+            assert!(!turns.is_orphaned(this(1), now));
+            assert_eq!(turns.mine(vec![row(1, None)], now).len(), 1);
+            turns.leave(this(1), now);
+            now += AGAIN;
+        }
+        assert!(turns.is_orphaned(this(1), now));
+        // Somebody moved it.
+        assert!(!turns.is_orphaned(this(2), now));
+        turns.mine(vec![row(2, None)], now);
+        turns.leave(this(2), now);
+        assert!(!turns.is_orphaned(this(2), now));
     }
 }

@@ -176,8 +176,11 @@ pub(crate) mod elsewhere {
         House: &[Step::new("build", HERE, Action::Local(|house, cx| local(build(house, cx))))];
     }
 
-    async fn build(_: &mut House, _: &Context) -> Result<()> {
-        Ok(())
+    async fn build(house: &mut House, _: &Context) -> Result<()> {
+        match house.fails {
+            true => Err(Error::new(Kind::Invalid, "it fell down elsewhere")),
+            false => Ok(()),
+        }
     }
 
     /// All of them.

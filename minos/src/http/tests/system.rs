@@ -132,6 +132,34 @@ async fn a_saga_is_shown_with_its_state_and_history() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_waits_in_a_saga_is_shown_by_kind_and_name_and_not_listed() {
+    let toy = start().await;
+    let mut row = saga(1, "AddFooBar", "stuck");
+    let body = json!({
+        "state": null, "steps": [], "definition": "", "left_out": 7,
+        "latest": [{"what": "the last"}],
+        "mail": [{
+            "id": Uuid::from_u128(5), "kind": "signal", "topic": "toy.replies", "name": "Decided", "key": "k",
+            "at": "2026-01-01T00:00:00Z", "headers": {"source": "toy"}, "payload": {"secret": "a"},
+        }],
+    });
+    row.body = Payload::encode(&body).unwrap();
+    let mut unit = UnitOfWork::new(Uuid::from_u128(9), DateTime::UNIX_EPOCH);
+    unit.sagas = vec![(row, Vec::new())];
+    toy.store.commit(unit).await.unwrap();
+    let path = format!("/system/sagas/{}", Uuid::from_u128(1));
+    let one: Value = toy.get(&path).await.json().await.unwrap();
+    assert_eq!(one["mail"], json!([{"kind": "signal", "name": "Decided"}]));
+    let history = json!([{"what": "left out", "lines": 7}, {"what": "the last"}]);
+    assert_eq!((&one["history"], one.get("latest")), (&history, None));
+    assert_eq!(one["timeline"]["left_out"], 7);
+    let list: Value = toy.get("/system/sagas").await.json().await.unwrap();
+    let listed = list["sagas"][0].as_object().unwrap();
+    assert_eq!((listed.get("mail"), listed.get("latest")), (None, None));
+    assert_eq!(listed["left_out"], 7);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sagas_are_listed_by_status_and_name() {
     let toy = with_sagas().await;
     for (query, count) in [

@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     health::Health,
-    runtime::{Due, Sagas, Stop, sagas::drive},
+    runtime::{
+        Due, Keeper, Sagas, Stop,
+        sagas::{Driven, drive, read_mail},
+    },
     saga::{
         Flow, SagaId,
         run::{Run, Status as Where, Stored},
@@ -99,17 +102,16 @@ async fn a_step_that_is_due_is_left_for_a_while_to_the_build_that_knows_it() {
     let town = Town::new();
     let other = town.build(elsewhere::sagas());
     let house = town.start(House::default()).await;
-    let due = |before: TimeDelta| {
-        move |row: &mut SagaRow| {
-            let mut run = Run::of(row).unwrap();
-            row.due_at = Some(SystemClock.now() - before);
-            run.executions[0].due_at = row.due_at;
-            row.body = run.body().unwrap();
-        }
-    };
-    town.change(house, due(TimeDelta::minutes(5))).await;
+    // It was due long ago: nobody was there.
+    town.change(house, |row| {
+        let mut run = Run::of(row).unwrap();
+        row.due_at = Some(SystemClock.now() - TimeDelta::hours(1));
+        run.executions[0].due_at = row.due_at;
+        row.body = run.body().unwrap();
+    })
+    .await;
     let row = town.row(house).await;
-    drive(&other.core, row.clone(), None).await.unwrap();
+    drive(&other.core, row.clone(), false).await.unwrap();
     assert_eq!(town.row(house).await, row);
     // Whoever is asked to move it does not leave it stuck either.
     let desk = Sagas::new(other.core.clone());
@@ -117,13 +119,36 @@ async fn a_step_that_is_due_is_left_for_a_while_to_the_build_that_knows_it() {
     assert_eq!(refused.kind(), Some(Kind::Conflict));
     assert_eq!(town.row(house).await, row);
     // Nobody comes who knows it.
-    town.change(house, due(TimeDelta::minutes(11))).await;
-    drive(&other.core, town.row(house).await, None)
+    drive(&other.core, town.row(house).await, true)
         .await
         .unwrap();
     assert_eq!(town.status(house).await, Where::Stuck);
     let row = town.desk().retry(house, &alice()).await.unwrap();
     assert_eq!(row.status, "running");
+}
+
+#[tokio::test]
+async fn a_step_that_fails_elsewhere_turns_nothing_back_before_the_build_that_knows_what_was_done()
+{
+    let mut town = Town::new();
+    let other = town.build(elsewhere::sagas());
+    let own = town.handler.clone();
+    let fails = House {
+        fails: true,
+        ..House::default()
+    };
+    let house = town.start(fails).await;
+    let loan = town.child(house).await;
+    town.signal(loan, "yes").await;
+    drive(&own.core, town.row(loan).await, false).await.unwrap();
+    town.settle_once(&own).await;
+    let row = town.row(house).await;
+    assert_eq!(Run::of(&row).unwrap().executions[0].step, "build");
+    let left = drive(&other.core, row.clone(), false).await.unwrap();
+    assert_eq!((left, town.row(house).await), (Driven::Left, row));
+    town.settle().await;
+    assert_eq!(town.status(house).await, Where::Compensated);
+    assert!(town.state::<House>(house).await.returned);
 }
 
 /// What a saga is told by another build, and that for longer than anybody waits for the one that knows it.
@@ -138,24 +163,39 @@ async fn what_waits_for_a_build_that_does_not_come_is_read_once_it_comes() {
         let own = town.handler.clone();
         let due = town.store.due_sagas(SystemClock.now(), 10).await.unwrap();
         for row in due {
-            drive(&own.core, row, None).await.unwrap();
+            drive(&own.core, row, false).await.unwrap();
         }
         assert_eq!(town.status(loan).await, Where::Completed);
         // Only the other build is there.
         town.handler = other.clone();
         town.settle_once(&other).await;
         assert_eq!(town.status(house).await, Where::Running);
-        let long_ago =
-            |row: &mut SagaRow| row.due_at = row.due_at.map(|at| at - TimeDelta::hours(1));
-        town.change(house, long_ago).await;
-        drive(&other.core, town.row(house).await, None)
+        drive(&other.core, town.row(house).await, true)
             .await
             .unwrap();
-        assert_eq!(town.status(house).await, Where::Stuck);
+        // It hurries nobody as long as nobody knows it.
+        let row = town.row(house).await;
+        assert_eq!((row.status.as_str(), row.due_at), ("stuck", None));
+        read_mail(&other.core).await.unwrap();
+        assert_eq!(town.row(house).await, row);
         town.handler = own;
         // What was read, and could not be taken, is taken by a retry; what was not read is read now.
-        if other.core.sagas.contains_key("House") {
-            town.desk().retry(house, &alice()).await.unwrap();
+        match other.core.sagas.contains_key("House") {
+            true => drop(town.desk().retry(house, &alice()).await.unwrap()),
+            false => {
+                let (stop, keeper) = (
+                    Stop::default(),
+                    Keeper {
+                        handler: town.handler.clone(),
+                        health: Arc::new(Health::default()),
+                        name: "keeper".to_owned(),
+                        retention: Duration::from_secs(24 * 3600),
+                    },
+                );
+                // It looks once.
+                stop.stop();
+                keeper.run(stop).await.unwrap();
+            }
         }
         town.settle().await;
         assert_eq!(town.status(house).await, Where::Completed);
@@ -175,11 +215,7 @@ async fn what_is_told_after_the_end_by_a_build_that_does_not_know_the_saga_chang
     assert_eq!(town.status(loan).await, Where::Completed);
     town.event(1, 2).await;
     town.settle_once(&other).await;
-    town.change(loan, |row| {
-        row.due_at = row.due_at.map(|at| at - TimeDelta::hours(1))
-    })
-    .await;
-    drive(&other.core, town.row(loan).await, None)
+    drive(&other.core, town.row(loan).await, true)
         .await
         .unwrap();
     let row = town.row(loan).await;
@@ -209,7 +245,7 @@ async fn what_a_newer_build_wrote_is_neither_moved_nor_lost() {
     let before = town.row(loan).await.body;
     town.change(loan, of_a_newer).await;
     let row = town.row(loan).await;
-    drive(&town.handler.core, row.clone(), None).await.unwrap();
+    drive(&town.handler.core, row.clone(), false).await.unwrap();
     assert_eq!(town.row(loan).await, row);
     let refused = town.desk().cancel(loan, &alice()).await.unwrap_err();
     assert_eq!(refused.kind(), Some(Kind::Conflict));
@@ -225,11 +261,7 @@ async fn what_a_newer_build_wrote_is_neither_moved_nor_lost() {
     assert_eq!(novelty, Some(json!({ "not": "known" })));
     assert_eq!(kept.status, "running");
     // Nobody came: even so all is there.
-    town.change(loan, |row| {
-        row.due_at = row.due_at.map(|at| at - TimeDelta::hours(1))
-    })
-    .await;
-    drive(&own.core, town.row(loan).await, None).await.unwrap();
+    drive(&own.core, town.row(loan).await, true).await.unwrap();
     let stuck = town.row(loan).await;
     let stored = Stored::of(&stuck).unwrap();
     assert_eq!(stuck.status, "stuck");
@@ -249,17 +281,12 @@ async fn what_a_newer_build_wrote_is_neither_moved_nor_lost() {
     assert_eq!(town.status(house).await, Where::Compensated);
 }
 
-#[tokio::test]
-async fn sagas_that_nobody_here_knows_do_not_keep_others_from_their_turn() {
-    let town = Town::new();
-    let loan = town.start(Loan::default()).await;
-    town.signal(loan, "yes").await;
-    let template = town.row(loan).await;
+/// Copies of a row that are due before all others.
+async fn crowd(town: &Town, many: u128, template: &SagaRow) {
     let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
-    for n in 0..300_u128 {
+    for n in 0..many {
         let row = SagaRow {
             id: Uuid::from_u128(100 + n),
-            name: "Gone".to_owned(),
             version: 1,
             due_at: Some(SystemClock.now() - TimeDelta::minutes(1)),
             ..template.clone()
@@ -267,6 +294,16 @@ async fn sagas_that_nobody_here_knows_do_not_keep_others_from_their_turn() {
         unit.sagas.push((row, Vec::new()));
     }
     town.store.commit(unit).await.unwrap();
+}
+
+/// Whether a saga that is due has its turn beside such a crowd, whose sagas stay as they are.
+async fn has_its_turn_beside(many: u128, change: impl FnOnce(&mut SagaRow)) {
+    let town = Town::new();
+    let loan = town.start(Loan::default()).await;
+    town.signal(loan, "yes").await;
+    let mut template = town.row(loan).await;
+    change(&mut template);
+    crowd(&town, many, &template).await;
     let (stop, due) = (
         Stop::default(),
         Due {
@@ -286,7 +323,27 @@ async fn sagas_that_nobody_here_knows_do_not_keep_others_from_their_turn() {
     stop.stop();
     runs.await.unwrap().unwrap();
     assert_eq!(town.status(loan).await, Where::Completed);
-    assert_eq!(town.row(Uuid::from_u128(100)).await.status, "running");
+    assert_eq!(town.row(Uuid::from_u128(100)).await.version, 1);
+}
+
+#[tokio::test]
+async fn sagas_that_nobody_here_knows_do_not_keep_others_from_their_turn() {
+    has_its_turn_beside(300, |row| row.name = "Gone".to_owned()).await;
+}
+
+#[tokio::test]
+async fn sagas_at_a_step_that_this_build_does_not_have_do_not_keep_others_from_their_turn() {
+    let elsewhere = |row: &mut SagaRow| {
+        let mut run = Run::of(row).unwrap();
+        run.executions[0].step = "sign".to_owned();
+        row.body = run.body().unwrap();
+    };
+    has_its_turn_beside(3000, elsewhere).await;
+}
+
+#[tokio::test]
+async fn sagas_of_a_newer_format_do_not_keep_others_from_their_turn() {
+    has_its_turn_beside(3000, |row| set(row, "format", &json!(1000))).await;
 }
 
 #[tokio::test]
@@ -300,11 +357,101 @@ async fn what_waits_in_a_row_that_nobody_can_read_moves_nothing_for_ever() {
     let other = town.build(BTreeMap::new());
     town.settle_once(&other).await;
     let core = town.handler.core.clone();
-    drive(&core, town.row(loan).await, None).await.unwrap();
+    drive(&core, town.row(loan).await, false).await.unwrap();
     let stuck = town.row(loan).await;
     assert_eq!(stuck.status, "stuck");
     let mail: Vec<Message> = Stored::of(&stuck).unwrap().get("mail").unwrap();
-    assert_eq!(mail.len(), 1);
-    drive(&core, stuck.clone(), None).await.unwrap();
+    assert_eq!((mail.len(), stuck.due_at), (1, None));
+    read_mail(&core).await.unwrap();
     assert_eq!(town.row(loan).await, stuck);
+}
+
+#[tokio::test]
+async fn a_late_answer_for_a_saga_that_no_build_has_is_a_dead_letter() {
+    let mut town = Town::new();
+    let other = town.build(BTreeMap::new());
+    let house = town.start(House::default()).await;
+    let loan = town.child(house).await;
+    town.signal(loan, "yes").await;
+    let own = town.handler.clone();
+    drive(&own.core, town.row(loan).await, false).await.unwrap();
+    drive(&other.core, town.row(house).await, true)
+        .await
+        .unwrap();
+    let row = town.row(house).await;
+    assert_eq!((row.status.as_str(), row.due_at), ("stuck", None));
+    town.settle_once(&other).await;
+    assert_eq!((town.letters().await, town.row(house).await), (1, row));
+
+    // Whoever decides about it is told what to do.
+    let desk = Sagas::new(other.core.clone());
+    let refused = [
+        desk.cancel(house, &alice()).await.unwrap_err(),
+        desk.skip(house, None, &alice()).await.unwrap_err(),
+        desk.retry(house, &alice()).await.unwrap_err(),
+    ];
+    for refused in refused {
+        assert_eq!(refused.kind(), Some(Kind::Conflict));
+        assert!(refused.to_string().contains("bring it back"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_to_a_stuck_saga_of_a_newer_format_hurries_nobody() {
+    let mut town = Town::new();
+    let house = town.start(House::default()).await;
+    let loan = town.child(house).await;
+    town.change(loan, |row| set(row, "format", &json!(1000)))
+        .await;
+    let own = town.handler.clone();
+    drive(&own.core, town.row(loan).await, true).await.unwrap();
+    assert_eq!(town.status(loan).await, Where::Stuck);
+    town.desk().cancel(house, &alice()).await.unwrap();
+    town.settle_once(&own).await;
+    let told = town.row(loan).await;
+    let mail: Vec<Message> = Stored::of(&told).unwrap().get("mail").unwrap();
+    assert_eq!((mail.len(), told.due_at), (1, None));
+    // It is asked again and again.
+    for _ in 0..100 {
+        let again = Message {
+            id: SystemClock.new_uuid(),
+            ..mail[0].clone()
+        };
+        let incoming = Incoming {
+            message: &again,
+            origin: Some(&PLACE),
+        };
+        own.deliver(incoming).await.unwrap();
+    }
+    assert_eq!((town.letters().await, town.row(loan).await), (0, told));
+}
+
+#[tokio::test]
+async fn a_stuck_saga_stays_as_it_was_if_a_build_is_asked_that_does_not_have_its_step() {
+    let town = Town::new();
+    let other = town.build(elsewhere::sagas());
+    let house = town.start(House::default()).await;
+    // Its step was due, and nobody came who has it.
+    town.change(house, |row| {
+        let mut run = Run::of(row).unwrap();
+        row.due_at = Some(SystemClock.now());
+        run.executions[0].due_at = row.due_at;
+        row.body = run.body().unwrap();
+    })
+    .await;
+    drive(&other.core, town.row(house).await, true)
+        .await
+        .unwrap();
+    let row = town.row(house).await;
+    assert_eq!(row.status, "stuck");
+    let desk = Sagas::new(other.core.clone());
+    let refused = [
+        desk.retry(house, &alice()).await,
+        desk.skip(house, None, &alice()).await,
+        desk.cancel(house, &alice()).await,
+    ];
+    for refused in refused {
+        assert_eq!(refused.unwrap_err().kind(), Some(Kind::Conflict));
+    }
+    assert_eq!(town.row(house).await, row);
 }

@@ -1,5 +1,7 @@
 //! Sagas that are started by key, signalled, and started by each other.
 
+use chrono::{DateTime, Utc};
+
 use super::*;
 use crate::{
     context::{Job, Origin as From, Work, run},
@@ -127,9 +129,9 @@ impl Town {
                 return;
             }
             for row in due {
-                drive(&other.core, row.clone(), None).await.unwrap();
+                drive(&other.core, row.clone(), false).await.unwrap();
                 // If that was left alone, this is the one that has moved it.
-                drive(&self.handler.core, row, None).await.unwrap();
+                drive(&self.handler.core, row, false).await.unwrap();
             }
         }
     }
@@ -331,7 +333,7 @@ async fn a_step_that_ended_before_it_could_be_called_off_is_undone() {
     let loan = town.child(house).await;
     town.signal(loan, "yes").await;
     let row = town.row(loan).await;
-    drive(&town.handler.core, row, None).await.unwrap();
+    drive(&town.handler.core, row, false).await.unwrap();
     assert_eq!(town.status(loan).await, Where::Completed);
     // Its answer is on its way.
     town.desk().cancel(house, &alice()).await.unwrap();
@@ -385,7 +387,7 @@ async fn a_saga_that_moved_very_often_shows_how_it_began_and_what_came_last() {
     let town = Town::new();
     let lost = town.start(Lost {}).await;
     let row = town.row(lost).await;
-    drive(&town.handler.core, row, None).await.unwrap();
+    drive(&town.handler.core, row, false).await.unwrap();
     let mut times = 0;
     let shown = loop {
         let decision = Decision::by("alice").because(format!("time {times}"));
@@ -404,10 +406,19 @@ async fn a_saga_that_moved_very_often_shows_how_it_began_and_what_came_last() {
         "{}",
         lines[gap]
     );
-    assert_eq!(lines.len() - gap - 1, 100);
-    let last = format!("time {}", times - 1);
-    assert!(lines[gap..].iter().any(|l| l.contains(&last)), "{last}");
-    assert!(lines[..gap].iter().all(|l| !l.contains(&last)), "{last}");
+    let decided = |l: &&&str| l.contains("\"by\"");
+    assert_eq!(lines[gap + 1..].iter().filter(|l| !decided(l)).count(), 100);
+    // Each decision is where it was made.
+    let last = format!("\"time {}\"", times - 1);
+    let place = lines.iter().position(|l| l.contains(&last)).unwrap();
+    assert!(place > gap + 50, "{lines:?}");
+    let at = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let at: DateTime<Utc> = line["at"].as_str().unwrap().parse().unwrap();
+        at
+    };
+    assert!(lines[gap + 1..].is_sorted_by_key(|l| at(l)));
+    assert!(lines[..gap].is_sorted_by_key(|l| at(l)));
     let stored = town.store.saga_history(lost, 10_000).await.unwrap();
     assert!(
         stored[0].as_str().contains("started"),
@@ -415,6 +426,8 @@ async fn a_saga_that_moved_very_often_shows_how_it_began_and_what_came_last() {
         stored[0].as_str()
     );
     assert!(stored.len() < 2000, "{}", stored.len());
+    let stored: Vec<_> = stored.iter().map(Payload::as_str).collect();
+    assert_eq!(stored.iter().filter(decided).count(), times);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -427,7 +440,7 @@ async fn instances_that_all_see_a_step_due_run_it_to_one_effect() {
     let tasks: Vec<_> = (0..8)
         .map(|_| {
             let (core, row) = (town.handler.core.clone(), row.clone());
-            tokio::spawn(async move { drive(&core, row, None).await })
+            tokio::spawn(async move { drive(&core, row, false).await })
         })
         .collect();
     for task in tasks {
@@ -449,7 +462,7 @@ async fn a_local_step_that_follows_is_at_hand_once_it_is_committed() {
     town.signal(id, "yes").await;
     let (_, row) = core.soon.take().pop_front().unwrap();
     assert_eq!(row, town.row(id).await);
-    drive(core, row, None).await.unwrap();
+    drive(core, row, false).await.unwrap();
     assert_eq!(town.status(id).await, Where::Completed);
     assert!(core.soon.take().is_empty());
 }

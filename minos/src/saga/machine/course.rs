@@ -1,6 +1,10 @@
 //! The course of a saga: which steps are next, and when it turns back.
 
-use super::{Machine, definition::stage, record::plain};
+use super::{
+    Machine,
+    definition::{lasting, stage},
+    record::plain,
+};
 use crate::{
     payload::Payload,
     saga::{
@@ -30,6 +34,10 @@ impl Machine<'_> {
         loop {
             match self.status() {
                 Some(Status::Running) if self.failing() => {
+                    if let Some(step) = self.gone() {
+                        let why = self.unfit(&step);
+                        return self.halt(why);
+                    }
                     self.call_off_all();
                     if !self.is(Status::Running) || !self.run.executions.is_empty() {
                         return;
@@ -57,6 +65,21 @@ impl Machine<'_> {
         }
     }
 
+    /// A step that was reached and that this build does not have. It may be the pivot, and then there is only forward.
+    fn gone(&self) -> Option<String> {
+        let done = |s: &&StepInfo| self.run.status(s.name) == Some(StepStatus::Done);
+        let lasts = self.steps.iter().filter(done).any(lasting);
+        let matters = |status| match status {
+            // A pivot that was skipped matters as soon as something after it cannot be undone.
+            StepStatus::Skipped => lasts,
+            StepStatus::Voided | StepStatus::Failed | StepStatus::Compensated => false,
+            _ => true,
+        };
+        let mut steps = self.run.steps.iter();
+        let step = steps.find(|s| matters(s.status) && self.index(&s.name).is_none());
+        step.map(|s| s.name.clone())
+    }
+
     /// Begins the steps after those that were reached; `false` if there are none.
     fn enter_next(&mut self) -> bool {
         let next = match self.last() {
@@ -64,8 +87,8 @@ impl Machine<'_> {
             None => match self.run.steps.last() {
                 // None of the steps that were reached is there any more: nobody knows where it stands.
                 Some(step) => {
-                    let step = step.name.clone();
-                    self.misfit(&step);
+                    let why = self.unfit(&step.name.clone());
+                    self.halt(why);
                     return true;
                 }
                 None => 0,
@@ -217,7 +240,18 @@ impl Machine<'_> {
         }
     }
 
-    pub(super) fn end(&mut self, status: Status) {
+    /// It ends, unless a step was left open: nobody would look after that any more.
+    fn end(&mut self, status: Status) {
+        let open = |s: &&StepRun| {
+            matches!(
+                s.status,
+                StepStatus::Running | StepStatus::Compensating | StepStatus::Stuck
+            )
+        };
+        if let Some(step) = self.run.steps.iter().find(open) {
+            let why = plain("failed", &step.name, "nobody looks after it");
+            return self.stuck(why);
+        }
         self.row.status = status.as_str().to_owned();
         self.note(status.as_str(), None);
         self.answer_parent();
@@ -225,11 +259,16 @@ impl Machine<'_> {
 
     /// It cannot go on by itself; `why` names the step.
     pub(super) fn stuck(&mut self, why: Trouble) {
-        let detail = Payload::encode(&why).ok();
         if let Some(step) = self.run.step(&why.step.clone()) {
             step.status = StepStatus::Stuck;
             step.error = Some(why.clone());
         }
+        self.halt(why);
+    }
+
+    /// The same, while its steps stay as they are.
+    fn halt(&mut self, why: Trouble) {
+        let detail = Payload::encode(&why).ok();
         if let Some(from) = self.status().filter(|s| *s != Status::Stuck) {
             self.run.halt = Some(Halt { from, why });
         }

@@ -6,7 +6,7 @@ use super::{Machine, record::plain};
 use crate::saga::{
     TargetKind,
     flow::{StepInfo, What},
-    run::{Execution, Run, StepStatus, Waiting},
+    run::{Execution, Run, StepStatus, Trouble, Waiting},
 };
 
 /// What a run depends on, to be told when it has changed.
@@ -76,7 +76,7 @@ pub(super) fn past_pivot(steps: &[StepInfo], run: &Run, index: usize) -> bool {
 }
 
 /// What it did stays.
-fn lasting(step: &StepInfo) -> bool {
+pub(super) fn lasting(step: &StepInfo) -> bool {
     let changes = match step.what {
         What::Remote(target) => target.kind.changes(),
         What::Local => true,
@@ -115,6 +115,12 @@ impl Machine<'_> {
 
     /// The definition changed under the run.
     pub(super) fn misfit(&mut self, step: &str) {
+        let why = self.unfit(step);
+        self.stuck(why);
+    }
+
+    /// That the definition changed under the run, in words.
+    pub(super) fn unfit(&mut self, step: &str) -> Trouble {
         self.misfit = true;
         let text = match self.index(step) {
             None => "no longer has it",
@@ -124,7 +130,7 @@ impl Machine<'_> {
             "the saga was started as `{}`; its definition {text}: bring the step back and retry, or skip it",
             self.run.definition
         );
-        self.stuck(plain("failed", step, &text));
+        plain("failed", step, &text)
     }
 
     pub(super) fn index(&self, step: &str) -> Option<usize> {

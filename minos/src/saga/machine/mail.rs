@@ -1,7 +1,8 @@
 //! What a saga is told, and what waits in its row for a build that knows it.
 //!
 //! During a deploy two builds of a service run at once, and each takes messages that only the other one understands.
-//! Such a message is kept in the row, which is due then: whoever knows the saga takes its turn and reads it first.
+//! Such a message is kept in the row, which is due then: whoever knows the saga takes its turn and reads it first. One
+//! that is stuck is not due: it is read with what comes next, by a retry, or by the keeper of a build that knows it.
 
 use chrono::{DateTime, Utc};
 
@@ -10,12 +11,13 @@ use crate::{
     error::{Error, Kind, Result},
     message::{self, Message, Outcome},
     payload::Payload,
-    saga::{ENDED, run::Stored},
+    saga::run::{Status, Stored},
     store::SagaRow,
 };
 
-/// How many messages wait in one row: a row is read and written as a whole.
+/// How many messages wait in one row, and how many bytes of them: a row is read and written as a whole.
 const KEPT: usize = 64;
+const SIZE: usize = 256 * 1024;
 
 /// The field of a row's body in which they wait. Every build knows it, whatever else is in the row.
 const MAIL: &str = "mail";
@@ -33,30 +35,40 @@ pub(crate) fn told(
     machine.finish()
 }
 
-/// Keeps a message for a build that knows the saga; [`None`] if too many are kept.
-pub(crate) fn post(
-    mut row: SagaRow,
-    message: &Message,
-    now: DateTime<Utc>,
-) -> Result<Option<Moved>> {
+/// What became of a message for a build that knows the saga.
+pub(crate) enum Posted {
+    Kept(Box<Moved>),
+    /// One that says the same is kept already.
+    Before,
+    /// Too much is kept.
+    Full,
+}
+
+/// Keeps a message for a build that knows the saga.
+pub(crate) fn post(mut row: SagaRow, message: &Message, now: DateTime<Utc>) -> Result<Posted> {
     let mut stored = Stored::of(&row)?;
     let mut mail: Vec<Payload> = stored.get(MAIL).unwrap_or_default();
-    if mail.len() >= KEPT {
-        return Ok(None);
+    // Whoever called it off asks again and again.
+    let same = |kept: &Payload| {
+        let kept = kept.decode::<Message>();
+        kept.is_ok_and(|k| (k.kind, k.headers.command) == (message.kind, message.headers.command))
+    };
+    if message.kind == message::Kind::Void && mail.iter().any(same) {
+        return Ok(Posted::Before);
     }
     mail.push(Payload::encode(message)?);
+    let size: usize = mail.iter().map(|kept| kept.as_str().len()).sum();
+    if mail.len() > KEPT || size > SIZE {
+        return Ok(Posted::Full);
+    }
     stored.put(MAIL, &mail)?;
     row.body = stored.body()?;
     row.version += 1;
-    row.due_at = Some(now);
-    Ok(Some(Moved::only(row, Vec::new())))
-}
-
-/// Whether something waits in a row, which matters until the saga has ended.
-pub(super) fn waits(row: &SagaRow) -> bool {
-    let mail = |stored: Stored| stored.get::<Vec<Payload>>(MAIL);
-    let mail = Stored::of(row).ok().and_then(mail).unwrap_or_default();
-    !mail.is_empty() && !ENDED.contains(&row.status.as_str())
+    // One that is stuck is due for nobody: it may be that no build knows it any more.
+    if Status::of(&row) != Some(Status::Stuck) {
+        row.due_at = Some(now);
+    }
+    Ok(Posted::Kept(Box::new(Moved::only(row, Vec::new()))))
 }
 
 impl<'a> Machine<'a> {

@@ -30,8 +30,9 @@ use uuid::Uuid;
 
 pub(crate) use self::{
     local::{Due, local_step},
-    mail::{post, told},
+    mail::{Posted, post, told},
     operate::Wish,
+    record::whole,
 };
 use super::{
     ENDED,
@@ -232,11 +233,11 @@ pub(crate) fn operate(
     machine.finish()
 }
 
-/// The saga cannot be moved by this service: it is stuck as it stands. One that has ended stays as it is. What waits in
-/// a row is still to be read by whoever knows the saga, so that stays due.
+/// The saga cannot be moved by this service: it is stuck as it stands. One that has ended stays as it is.
 pub(crate) fn abandon(mut row: SagaRow, why: &str, now: DateTime<Utc>) -> Moved {
+    let often = record::moved_often(&row);
     row.version += 1;
-    row.due_at = row.due_at.filter(|_| mail::waits(&row));
+    row.due_at = None;
     let status = Status::of(&row);
     let ended = ENDED.contains(&row.status.as_str());
     if !ended {
@@ -250,7 +251,12 @@ pub(crate) fn abandon(mut row: SagaRow, why: &str, now: DateTime<Utc>) -> Moved 
     }
     let what = if ended { "not moved" } else { "stuck" };
     let entry = serde_json::json!({ "at": now, "what": what, "detail": why });
-    Moved::only(row, vec![Payload::from_text(entry.to_string())])
+    let line = Payload::from_text(entry.to_string());
+    if often && let Ok(body) = record::with_line(&row, &line) {
+        row.body = body;
+        return Moved::only(row, Vec::new());
+    }
+    Moved::only(row, vec![line])
 }
 
 /// A body that says why its saga is stuck, whatever else it says.

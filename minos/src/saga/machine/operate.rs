@@ -3,7 +3,7 @@
 use super::{By, Machine, record::plain};
 use crate::{
     error::{Error, Kind, Result},
-    saga::run::{Execution, Status, StepStatus, Waiting},
+    saga::run::{Execution, Status, StepRun, StepStatus, Waiting},
 };
 
 /// What an operator wants of a saga.
@@ -103,12 +103,14 @@ impl Machine<'_> {
             let name = self.steps[index].name;
             // What was kept for it may have moved it meanwhile.
             let open = self.run.status(name) == Some(status);
-            if !open || self.run.executions.iter().any(|e| e.step == name) || !self.is(from) {
+            if !open || self.run.executions.iter().any(|e| e.step == name) {
                 continue;
             }
-            match self.failing() {
-                true => self.mark_given_up(index, StepStatus::Failed, None),
-                false => self.execute(index, undo, 0),
+            match (self.is(from), self.failing()) {
+                // Another one of its group is stuck again: it is tried with that.
+                (false, _) => self.set(index, StepStatus::Stuck),
+                (true, true) => self.mark_given_up(index, StepStatus::Failed, None),
+                (true, false) => self.execute(index, undo, 0),
             }
         }
         Ok(())
@@ -155,9 +157,14 @@ impl Machine<'_> {
         let (stuck, from) = (self.is(Status::Stuck), self.before());
         let open: Vec<String> = match stuck {
             true => {
-                let steps = self.run.steps.iter();
-                let stuck = steps.filter(|s| s.status == StepStatus::Stuck);
-                stuck.map(|s| s.name.clone()).collect()
+                let halt = self.run.halt.as_ref().map(|h| h.why.step.as_str());
+                // What it is stuck at, or for which it does not turn back.
+                let at = |s: &&StepRun| {
+                    let gone = halt == Some(&s.name) && self.index(&s.name).is_none();
+                    s.status == StepStatus::Stuck || gone
+                };
+                let steps = self.run.steps.iter().filter(at);
+                steps.map(|s| s.name.clone()).collect()
             }
             false => self.run.executions.iter().map(|e| e.step.clone()).collect(),
         };

@@ -20,6 +20,7 @@ use super::super::{
 use super::{Env, Moved};
 
 mod groups;
+mod mail;
 mod nested;
 mod operate;
 mod stuck;

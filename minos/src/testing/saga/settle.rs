@@ -35,7 +35,7 @@ pub(super) async fn settle(core: &Arc<Core>, mut seen: Position) -> Result<(Posi
             }
         }
         for row in rows {
-            runtime::drive(core, row, None).await?;
+            runtime::drive(core, row, true).await?;
         }
     }
     failed("the saga moves for ever without an answer and without time")

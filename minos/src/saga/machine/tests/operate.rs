@@ -139,6 +139,70 @@ fn a_step_that_is_gone_is_never_taken_for_undone() {
 }
 
 #[test]
+fn a_saga_does_not_turn_back_where_a_step_is_gone_that_may_be_its_pivot() {
+    let flow = TestFlow::new(0, true);
+    let gone = TestFlow::of([step("B")]);
+    let clock = Ids(AtomicU64::new(1000));
+    let mut env = env(&clock);
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let moved = answer(&flow, moved.row, "A", Status::Done, &env);
+    let halted = answer(&gone, moved.row, "B", Status::Refused, &env);
+    assert!(halted.misfit);
+    let run = Run::of(&halted.row).unwrap();
+    assert_eq!(run.halt.clone().unwrap().from.as_str(), "running");
+    assert_eq!(run.status("A"), Some(StepStatus::Done));
+
+    // Once the pivot is back there is only forward.
+    let moved = machine::operate(&flow, halted.row.clone(), Wish::Retry, ALICE, &env).unwrap();
+    assert_eq!(moved.row.status, "running");
+    env.now = moved.row.due_at.unwrap();
+    let moved = machine::due(&flow, moved.row, None, &env).unwrap();
+    assert_eq!(names(&moved), ["B"]);
+    let moved = answer(&flow, moved.row, "B", Status::Done, &env);
+    assert_eq!(moved.row.status, "completed");
+
+    // If it never comes back, somebody says that it needs no undoing.
+    let moved = machine::operate(&gone, halted.row, Wish::Skip(None), ALICE, &env).unwrap();
+    assert_eq!(moved.row.status, "compensated");
+    assert!(!moved.misfit);
+}
+
+#[test]
+fn a_step_that_is_gone_and_did_not_run_matters_only_if_what_came_after_it_lasts() {
+    for lasts in [false, true] {
+        let mut steps = [step("P"), step("B"), step("C")];
+        (steps[0].pivot, steps[0].when) = (true, Some("it rains"));
+        if lasts {
+            steps[1].compensation = None;
+        }
+        let gone = TestFlow::of(steps[1..].to_vec());
+        let flow = TestFlow::of(steps);
+        let clock = Ids(AtomicU64::new(1000));
+        let env = env(&clock);
+        let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+        let moved = answer(&flow, moved.row, "B", Status::Done, &env);
+        let moved = answer(&gone, moved.row, "C", Status::Refused, &env);
+        assert_eq!(moved.misfit, lasts);
+        let back = if lasts { vec![] } else { vec!["UndoB"] };
+        assert_eq!(names(&moved), back);
+    }
+}
+
+#[test]
+fn a_step_that_is_gone_and_was_skipped_is_not_begun_once_it_is_back() {
+    let flow = TestFlow::new(0, false);
+    let gone = TestFlow::of([step("B")]);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let moved = answer(&gone, moved.row, "A", Status::Done, &env);
+    let moved = machine::operate(&gone, moved.row, Wish::Skip(None), ALICE, &env).unwrap();
+    assert_eq!(moved.row.status, "stuck");
+    let moved = machine::operate(&flow, moved.row, Wish::Retry, ALICE, &env).unwrap();
+    assert_eq!(names(&moved), ["B"]);
+}
+
+#[test]
 fn an_answer_that_comes_after_all_moves_a_stuck_saga() {
     let flow = TestFlow::new(0, true);
     let clock = Ids(AtomicU64::new(1000));

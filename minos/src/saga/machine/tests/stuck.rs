@@ -147,6 +147,105 @@ fn stuck_beside(flow: &TestFlow, env: &Env<'_>) -> SagaRow {
 
 static LATE: Ids = Ids(AtomicU64::new(9000));
 
+/// The same, and so is what undoes `A`.
+fn both_stuck(flow: &TestFlow, env: &Env<'_>) -> SagaRow {
+    let moved = machine::start(flow, Uuid::from_u128(7), Payload::null(), env).unwrap();
+    let moved = answer(flow, moved.row, "A", Status::Done, env);
+    let moved = answer(flow, moved.row, "B", Status::Done, env);
+    let row = answer(flow, moved.row, "C", Status::Refused, env).row;
+    assert_eq!(row.status, "compensating");
+    fail_both(flow, row, env)
+}
+
+/// What is under way of `A` and `B` fails until both are stuck.
+fn fail_both(flow: &TestFlow, mut row: SagaRow, env: &Env<'_>) -> SagaRow {
+    while row.status != "stuck" {
+        for step in ["A", "B"] {
+            row = answer(flow, row, step, Status::Failed, env).row;
+        }
+        let mut late = self::env(&LATE);
+        late.now += Duration::from_secs(3600);
+        row = machine::due(flow, row, None, &late).unwrap().row;
+    }
+    let run = Run::of(&row).unwrap();
+    let both = ["A", "B"].map(|name| run.status(name));
+    assert_eq!(both, [Some(StepStatus::Stuck); 2]);
+    assert!(run.executions.is_empty());
+    row
+}
+
+#[test]
+fn a_retry_that_fails_for_one_of_a_group_leaves_the_others_to_the_next_one() {
+    let flow = groups::group(0);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    for (row, broken) in [
+        (both_stuck(&flow, &env), "A"),
+        (both_stuck(&flow, &env), "B"),
+        (stuck_beside(&flow, &env), "A"),
+    ] {
+        let broken = TestFlow {
+            broken,
+            ..flow.clone()
+        };
+        let moved = retry(&broken, row, &env);
+        assert_eq!(moved.row.status, "stuck");
+        let moved = retry(&flow, moved.row, &env);
+        let mut names = names(&moved);
+        names.sort_unstable();
+        assert_eq!(names, ["UndoA", "UndoB"]);
+        let moved = answer(&flow, moved.row, "A", Status::Done, &env);
+        assert_eq!(moved.row.status, "compensating");
+        let moved = answer(&flow, moved.row, "B", Status::Done, &env);
+        assert_eq!(moved.row.status, "compensated");
+    }
+}
+
+#[test]
+fn a_retry_that_fails_for_one_of_a_group_after_the_pivot_begins_the_others_with_the_next_one() {
+    let mut flow = groups::group(0);
+    let mut pivot = step("P");
+    pivot.pivot = true;
+    flow.steps.insert(0, pivot);
+    for step in &mut flow.steps {
+        step.compensation = None;
+    }
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let moved = answer(&flow, moved.row, "P", Status::Done, &env);
+    let row = fail_both(&flow, moved.row, &env);
+    let broken = TestFlow {
+        broken: "A",
+        ..flow.clone()
+    };
+    let moved = retry(&broken, row, &env);
+    assert_eq!(moved.row.status, "stuck");
+    let moved = retry(&flow, moved.row, &env);
+    assert_eq!(names(&moved), ["A", "B"]);
+    let moved = answer(&flow, moved.row, "A", Status::Done, &env);
+    assert!(moved.messages.is_empty());
+    let moved = answer(&flow, moved.row, "B", Status::Done, &env);
+    assert_eq!(names(&moved), ["C"]);
+}
+
+#[test]
+fn a_step_that_nobody_looks_after_keeps_its_saga_from_its_end() {
+    let flow = groups::group(0);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let mut row = both_stuck(&flow, &env);
+    let mut run = Run::of(&row).unwrap();
+    run.halt = None;
+    run.step("A").unwrap().status = StepStatus::Compensated;
+    run.step("B").unwrap().status = StepStatus::Compensating;
+    row.status = "compensating".to_owned();
+    row.body = run.body().unwrap();
+    let moved = machine::due(&flow, row, None, &env).unwrap();
+    assert_eq!(moved.row.status, "stuck");
+    assert_eq!(names(&retry(&flow, moved.row, &env)), ["UndoB"]);
+}
+
 #[test]
 fn a_retry_leaves_a_saga_alone_that_is_a_compensation_and_runs() {
     let (clock, inner) = (Ids(AtomicU64::new(1000)), inner());
@@ -226,6 +325,56 @@ fn one_that_has_ended_is_not_given_up() {
 }
 
 #[test]
+fn what_is_decided_about_a_saga_that_moved_very_often_is_kept_whole() {
+    let flow = TestFlow::new(0, false);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let mut started = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    started.row.version = 600;
+    let why = "why ".repeat(1000);
+    let by = machine::By {
+        who: "alice",
+        why: &why,
+    };
+    let moved = machine::operate(&flow, started.row, Wish::Cancel, by, &env).unwrap();
+    assert_eq!(moved.history.len(), 1);
+    assert!(moved.history[0].as_str().contains(&why));
+    let latest = Run::of(&moved.row).unwrap().latest;
+    assert!(
+        !latest.is_empty() && latest.iter().all(|l| !l.as_str().contains("alice")),
+        "{latest:?}"
+    );
+}
+
+#[test]
+fn that_one_is_given_up_after_it_moved_very_often_is_its_last_line() {
+    let flow = TestFlow::new(0, false);
+    let clock = Ids(AtomicU64::new(1000));
+    let env = env(&clock);
+    let started = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    for (version, beside) in [(499, 1), (500, 0)] {
+        let row = SagaRow {
+            version,
+            ..started.row.clone()
+        };
+        let moved = machine::abandon(row, "nobody has it", env.now);
+        assert_eq!(moved.history.len(), beside);
+        let run = Run::of(&moved.row).unwrap();
+        assert_eq!(run.latest.len(), 1 - beside);
+        let last = run.latest.iter().chain(&moved.history).next().unwrap();
+        assert!(last.as_str().contains("nobody has it"), "{last:?}");
+        assert_eq!(run.halt.unwrap().why.text, "nobody has it");
+    }
+    // What cannot be read has its line all the same.
+    let broken = SagaRow {
+        version: 500,
+        body: Payload::null(),
+        ..started.row
+    };
+    assert_eq!(machine::abandon(broken, "broken", env.now).history.len(), 1);
+}
+
+#[test]
 fn a_history_is_bounded_whatever_happens() {
     let flow = TestFlow::new(0, true);
     let gone = TestFlow::of([step("B")]);
@@ -239,7 +388,12 @@ fn a_history_is_bounded_whatever_happens() {
         let moved = retry(&gone, row, &env);
         assert_eq!(moved.row.status, "stuck");
         let (late, _) = machine::signal(&flow, moved.row, ("B", &long), None, &env).unwrap();
-        lines += moved.history.len() + late.history.len();
+        let all = moved.history.iter().chain(&late.history);
+        let (decided, others): (Vec<_>, Vec<_>) = all.partition(|l| l.as_str().contains("\"by\""));
+        // What somebody decided is kept whole, for good.
+        assert_eq!(decided.len(), 1);
+        assert!(decided[0].as_str().contains("retried"));
+        lines += others.len();
         row = late.row;
     }
     assert!((500..2000).contains(&lines), "{lines} lines");

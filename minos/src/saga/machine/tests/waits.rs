@@ -117,20 +117,32 @@ fn a_wait_without_a_time_is_due_at_the_deadline_only() {
 
 #[test]
 fn a_signal_that_this_build_does_not_know_is_kept_for_one_that_does() {
-    let (flow, without) = (loan(None), TestFlow::of([step("A"), step("B")]));
+    let flow = loan(None);
+    // It waits for another signal.
+    let mut without = flow.clone();
+    (without.steps[1].name, without.steps[1].what) = ("signed", What::Wait("Signed"));
     let clock = Ids(AtomicU64::new(1000));
     let env = env(&clock);
     let moved = machine::start(&without, Uuid::from_u128(7), Payload::null(), &env).unwrap();
     let yes = Payload::encode("yes").unwrap();
     let mut row = moved.row;
-    // They take no place of those that this build waits for.
-    for n in 0..20 {
-        let (moved, taken) = machine::signal(&without, row, ("Signal", &yes), None, &env).unwrap();
-        assert!(!taken, "{n}");
+    let mut tell = |name: &str| {
+        let signal = (name, &yes);
+        let (moved, taken) = machine::signal(&without, row.clone(), signal, None, &env).unwrap();
         row = moved.row;
+        (taken, Run::of(&row).unwrap().signals.len())
+    };
+    // Neither kind takes a place of the other one.
+    for n in 1..=20 {
+        assert_eq!(tell("Signal"), (false, n.min(16)));
     }
-    let moved = answer(&flow, row, "A", Status::Done, &env);
-    assert_eq!(names(&moved), ["B"]);
+    for n in 1..=20 {
+        assert_eq!(tell("Signed"), (n <= 16, 16 + n.min(16)));
+    }
+    for flow in [&flow, &without] {
+        let moved = answer(flow, row.clone(), "A", Status::Done, &env);
+        assert_eq!(names(&moved), ["B"]);
+    }
 }
 
 #[test]
