@@ -25,7 +25,7 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 pub(crate) use self::{
@@ -40,7 +40,7 @@ use super::{
     run::{Execution, Halt, Parent, Run, Status, Stored},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, micros},
     error::Result,
     message::{self, Headers, Message, Outcome},
     payload::Payload,
@@ -337,7 +337,13 @@ impl<'a> Machine<'a> {
             return None;
         }
         let executions = self.run.executions.iter().filter_map(|e| e.due_at);
-        executions.chain(self.deadline()).min()
+        let due = executions.chain(self.deadline()).min()?;
+        // Stores keep microseconds: rounded down it would be found before it is due, and moved in vain.
+        let kept = micros(due);
+        Some(match kept < due {
+            true => kept + TimeDelta::microseconds(1),
+            false => kept,
+        })
     }
 
     /// The deadline of the whole, as long as it has one: what is undone has none, nor what is past its pivot.

@@ -538,7 +538,7 @@ fn nothing() -> Outcome {
     }
 }
 
-fn env(clock: &Ids) -> Env<'_> {
+fn env(clock: &dyn Clock) -> Env<'_> {
     Env {
         now: clock.now(),
         clock,

@@ -1,6 +1,7 @@
 //! Pauses, and what it means that nobody answers in time.
 
 use super::*;
+use crate::clock::micros;
 
 const DAY: u64 = 24 * 3600;
 
@@ -39,6 +40,39 @@ fn what_failed_is_tried_again_after_pauses_that_double_up_to_the_longest() {
     }
     assert_eq!(moved.row.status, "compensated");
     assert_eq!(pauses, [1, 2, 3, 3, 3]);
+}
+
+/// A pause that is no whole number of microseconds.
+#[derive(Debug)]
+struct Uneven(Ids);
+
+impl Clock for Uneven {
+    fn now(&self) -> DateTime<Utc> {
+        self.0.now()
+    }
+
+    fn new_uuid(&self) -> Uuid {
+        self.0.new_uuid()
+    }
+
+    fn chance(&self) -> f64 {
+        0.123_456_789_123
+    }
+}
+
+#[test]
+fn a_saga_that_a_store_finds_due_is_due() {
+    let flow = renewal();
+    let clock = Uneven(Ids(AtomicU64::new(1000)));
+    let mut env = env(&clock);
+    let moved = machine::start(&flow, Uuid::from_u128(7), Payload::null(), &env).unwrap();
+    let failed = answer(&flow, moved.row, "A", Status::Failed, &env);
+    let due = Run::of(&failed.row).unwrap().executions[0].due_at.unwrap();
+    assert_ne!(due.timestamp_subsec_nanos() % 1000, 0, "{due}");
+    // As a store keeps it.
+    env.now = micros(failed.row.due_at.unwrap());
+    let again = machine::due(&flow, failed.row, None, &env).unwrap();
+    assert_eq!(names(&again), ["A"]);
 }
 
 #[test]
