@@ -4,7 +4,7 @@ use desk_api::{Carrier, Paid, Pay, Release, Reserve, Reserved, Ship, Shipped};
 use minos::prelude::*;
 
 /// An online order: reserve, pay, ship. The payment is the **pivot**: until then everything can be undone, afterwards
-/// the order only goes forward, and shipping is tried until it succeeds.
+/// the order only goes forward, and shipping is tried again for days.
 #[model]
 pub struct Order {
     /// The customer's number of it.
