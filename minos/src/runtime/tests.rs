@@ -17,6 +17,7 @@ use crate::{
     error::{Failure, Kind},
     message::{self, Headers, Message, Origin, Status},
     payload::Payload,
+    saga::Flow,
     store::{DeadLetter, Guard, LetterFilter, Position, Store, StreamId, memory},
 };
 
@@ -81,13 +82,17 @@ struct Bench {
 }
 
 fn core(store: Arc<dyn Store>) -> Arc<Core> {
+    with_sagas(store, BTreeMap::new())
+}
+
+fn with_sagas(store: Arc<dyn Store>, sagas: BTreeMap<&'static str, Arc<dyn Flow>>) -> Arc<Core> {
     Arc::new(Core {
         name: "s".to_owned(),
         store,
         clock: Arc::new(SystemClock),
         slots: Slots::default(),
         resources: Resources::default(),
-        sagas: BTreeMap::new(),
+        sagas,
         soon: Soon::default(),
         limits: Limits::default(),
         runtime: tokio::runtime::Handle::current(),

@@ -19,6 +19,13 @@ impl Bench {
             retention,
         }
     }
+
+    /// Takes the first of what is parked away, and none of what queues behind it.
+    async fn take_first(&self, consumer: &str) {
+        let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
+        unit.revived.push(self.letters(consumer).await[0].id);
+        self.store.commit(unit).await.unwrap();
+    }
 }
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -85,10 +92,7 @@ async fn what_queues_behind_nothing_goes_on() {
         bench.event(&event(1, n)).await;
     }
     // Somebody took the first one away, and died before the others.
-    let first = bench.letters("Block.first").await[0].id;
-    let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
-    unit.revived.push(first);
-    bench.store.commit(unit).await.unwrap();
+    bench.take_first("Block.first").await;
     bench.keeper(DAY).sweep(&Stop::default()).await;
     assert_eq!(bench.calls(), v(&[3, 4]));
     assert_eq!(bench.parked().await, Vec::<String>::new());
@@ -104,10 +108,7 @@ async fn the_keeper_looks_for_what_queues_behind_nothing_once_a_consumer_begins_
     for n in 2..=4 {
         bench.event(&event(1, n)).await;
     }
-    let first = bench.letters("Block.first").await[0].id;
-    let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
-    unit.revived.push(first);
-    bench.store.commit(unit).await.unwrap();
+    bench.take_first("Block.first").await;
     // The clock of the test jumps from one pause to the next.
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(bench.calls(), Vec::<String>::new());
@@ -127,10 +128,7 @@ async fn what_queues_behind_nothing_goes_on_when_an_event_comes_again() {
         bench.event(message).await;
     }
     // Somebody handled the first of what was parked, and died before the others.
-    let first = bench.letters("Block.second").await[0].id;
-    let mut unit = UnitOfWork::new(SystemClock.new_uuid(), SystemClock.now());
-    unit.revived.push(first);
-    bench.store.commit(unit).await.unwrap();
+    bench.take_first("Block.second").await;
     bench.event(&last).await;
     assert_eq!(bench.calls(), v(&[1, 3, 4]));
     assert_eq!(bench.parked().await, Vec::<String>::new());

@@ -47,21 +47,6 @@ pub(super) struct Town {
     pub(super) sent: Position,
 }
 
-fn with_sagas(store: Arc<dyn Store>, sagas: BTreeMap<&'static str, Arc<dyn Flow>>) -> Arc<Core> {
-    Arc::new(Core {
-        name: "s".to_owned(),
-        store,
-        clock: Arc::new(SystemClock),
-        slots: Slots::default(),
-        resources: Resources::default(),
-        sagas,
-        soon: Soon::default(),
-        limits: Limits::default(),
-        runtime: tokio::runtime::Handle::current(),
-        fatal: tokio::sync::watch::Sender::new(None),
-    })
-}
-
 impl Town {
     pub(super) fn new() -> Self {
         let bench = bench(&[CREATED, UPDATED], Role::Command, Recorder::default());
